@@ -1,0 +1,26 @@
+"""Generative memory models: write images, read, denoise and generate.
+
+Importing `kgpm` is cheap: sub-packages load on first use, so that a command
+line can answer `--help` without waiting for TensorFlow.
+"""
+
+import importlib
+from types import ModuleType
+
+from kgpm.errors import UserError
+
+__version__ = "0.1.0"
+
+_SUBPACKAGES = ("data", "layers", "likelihoods", "models", "ops", "training")
+
+__all__ = ["UserError", "__version__", *_SUBPACKAGES]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"kgpm.{name}")
+    raise AttributeError(f"module 'kgpm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The command line: flags, a quiet start, one-sentence errors."""

@@ -1,0 +1,177 @@
+"""What every program does around its own work: parse, set up, report errors."""
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from collections.abc import Sequence
+
+from absl import flags as absl_flags
+
+from kgpm.cli import flags
+from kgpm.cli import quiet
+from kgpm.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+_HELP = frozenset(["--help", "-help", "-h", "--helpfull", "--helpshort"])
+
+
+def run(
+    program: str,
+    main: Callable[[flags.FlagValues], None],
+    define_flags: Callable[[flags.FlagValues], None],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    reads_run: Callable[[flags.FlagValues], bool] = lambda values: False,
+) -> int:
+    """Runs a program: flags in, exit code out.
+
+    Args:
+        program: name of the module, such as `"kgpm.train"`, which begins each
+            error message.
+        main: the program's work, given the parsed flags. It is called with
+            the seed, the determinism and the dtype policy of the flags set.
+        define_flags: defines the program's flags on a new `FlagValues`.
+        description: what `--help` shows above the flags.
+        argv: arguments without the program's name; `sys.argv[1:]` if None.
+        reads_run: whether the flags of the run in `--model_dir` stand in for
+            those that are not on the command line (`apply_run_flags`).
+
+    Returns:
+        0, or 2 after a user's mistake (one sentence went to stderr), or 130
+        after Ctrl-C. Everything else that is raised is a defect of the
+        package and passes through with its traceback.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    values = flags.FlagValues()
+    define_flags(values)
+    if _HELP.intersection(arguments):
+        print(help_text(program, values, description))
+        return 0
+    try:
+        parse(values, arguments)
+        quiet.import_tensorflow()
+        if reads_run(values):
+            # It imports Keras, whose import has to be a quiet one.
+            from kgpm.cli.run_flags import apply_run_flags
+
+            apply_run_flags(values)
+        prepare(values)
+        main(values)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _fail(program, "interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of stdout (such as `head`) has what it wanted; without
+        # the redirection Python complains once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        sentence = sentence_for(error)
+        if sentence is None:
+            raise
+        return _fail(program, sentence, EXIT_USER_ERROR)
+    return 0
+
+
+def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
+    """Parses arguments into `values`.
+
+    Args:
+        values: defined flags.
+        arguments: the command line without the program's name.
+
+    Raises:
+        UserError: for an unknown flag, a value out of bounds, a flagfile that
+            cannot be read, an argument that is not a flag, or no
+            `--model_dir` where the program has it.
+    """
+    try:
+        rest = values(["", *arguments])[1:]
+    except absl_flags.Error as error:
+        text = str(error).removeprefix("ERROR:: ").replace(" ?", "?")
+        raise UserError(text[:1].lower() + text[1:]) from None
+    except UnicodeDecodeError:
+        raise UserError(
+            "a --flagfile must be text with one --flag=value a line, but the "
+            "one given is not text"
+        ) from None
+    if rest:
+        raise UserError(
+            f"expected only flags like --name=value, received {rest[0]!r}"
+        )
+    for group in flags.GROUPS:
+        for flag in flags.flags_in_group(values, group):
+            if isinstance(flag.value, float) and not math.isfinite(flag.value):
+                raise UserError(
+                    f"flag --{flag.name} must be finite, received {flag.value}"
+                )
+    if "model_dir" in values and not values["model_dir"].value:
+        raise UserError("--model_dir is required: name the run's directory")
+
+
+def prepare(values: flags.FlagValues) -> None:
+    """Sets the seed, determinism and dtype policy that the flags ask for.
+
+    Args:
+        values: parsed flags; those that the program does not have are left
+            at TensorFlow's state.
+    """
+    import keras
+    import tensorflow as tf
+
+    if "seed" in values:
+        keras.utils.set_random_seed(values["seed"].value)
+    if "deterministic" in values and values["deterministic"].value:
+        tf.config.experimental.enable_op_determinism()
+    if "dtype_policy" in values:
+        keras.config.set_dtype_policy(values["dtype_policy"].value)
+
+
+def help_text(program: str, values: flags.FlagValues, description: str) -> str:
+    """Returns what `--help` prints: the flags in groups, with defaults."""
+    parts = [description.strip(), f"Usage: python -m {program} --flag=value"]
+    parts += [values.module_help(group).strip() for group in flags.GROUPS]
+    parts.append(
+        "Any flag can also stand in a file, one a line: --flagfile=FILE."
+    )
+    return "\n\n".join(part for part in parts if part)
+
+
+def sentence_for(error: Exception) -> str | None:
+    """Returns one sentence for a user's mistake, None for a defect."""
+    if isinstance(error, UserError):
+        return _last_sentence(str(error))
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error) or type(error).__name__
+        return f"{reason}: {error.filename}" if error.filename else reason
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        # What TensorFlow's own files meet: no permission, a full disk or no
+        # memory, a damaged record.
+        known = (
+            tf.errors.PermissionDeniedError,
+            tf.errors.ResourceExhaustedError,
+            tf.errors.DataLossError,
+        )
+        if isinstance(error, known):
+            return str(error.message).strip().splitlines()[0]
+    return None
+
+
+def _last_sentence(message: str) -> str:
+    # Raised while a function was traced, the message comes back behind an
+    # excerpt of the code: its last line is what was said.
+    if message.startswith("in user code:"):
+        lines = [line.strip() for line in message.splitlines() if line.strip()]
+        message = lines[-1].split("Error: ", 1)[-1]
+    return " ".join(message.split())
+
+
+def _fail(program: str, sentence: str, code: int) -> int:
+    sys.stdout.flush()
+    print(f"{program}: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,193 @@
+"""The flags of the models: one for each argument of a constructor."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from absl import flags as absl_flags
+
+from kgpm.cli.flag_groups import FlagValues
+from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag_groups import flags_in_group
+from kgpm.errors import UserError
+
+
+def define_model_flags(values: FlagValues) -> None:
+    """Defines which model, and every constructor argument of every model.
+
+    A flag has the name and the default of the argument. A model gets those
+    that its constructor names (`model_arguments`).
+
+    Args:
+        values: the program's `FlagValues`.
+    """
+    string, integer, boolean, real, enum = definers(values, "model")
+
+    def integers(name: str, default: int, text: str) -> None:
+        absl_flags.DEFINE(
+            _IntegersParser(),
+            name,
+            default,
+            text,
+            values,
+            _IntegersSerializer(),
+            module_name="model",
+        )
+
+    string("model", "gpm", "Name of the model.")
+    integer("memory_size", 32, "Rows of the memory (K).", lower_bound=1)
+    integer("code_size", 100, "Dimension of a code (C).", lower_bound=1)
+    integers(
+        "width",
+        16,
+        "Channels of the encoder and decoder: one number, or one per scale, "
+        "finest first, such as 32,64,128.",
+    )
+    integer(
+        "num_blocks",
+        1,
+        "Residual blocks at each scale of the encoder and decoder.",
+        lower_bound=0,
+    )
+    enum(
+        "likelihood",
+        "bernoulli",
+        [
+            "bernoulli",
+            "gaussian",
+            "discretized_logistic",
+            "discretized_logistic_mixture",
+        ],
+        "Distribution of the pixels given the decoder's output.",
+    )
+    enum(
+        "normalization",
+        "group",
+        ["group", "none"],
+        "Normalisation in the encoder and decoder.",
+    )
+    real(
+        "observation_noise",
+        0.5,
+        "Standard deviation of a code about what the memory predicts.",
+        lower_bound=0.0,
+    )
+    enum(
+        "writer",
+        "direct",
+        ["direct", "sequential"],
+        "Write an episode in one solve or image by image (Kalman).",
+    )
+    real(
+        "write_noise",
+        0.5,
+        "Standard deviation of the noise on written codes in training.",
+        lower_bound=0.0,
+    )
+    integer(
+        "write_refine_steps",
+        0,
+        "Refinement steps after a direct write.",
+        lower_bound=0,
+    )
+    enum(
+        "solver",
+        "ridge",
+        ["ridge", "newton", "hyperpower", "svd", "reference"],
+        "How the memory's pseudo-inverse is computed.",
+    )
+    integer(
+        "solver_iterations",
+        0,
+        "Iterations of an iterative solver; 0 is the solver's own number.",
+        lower_bound=0,
+    )
+    enum(
+        "read_ridge",
+        "tiny",
+        ["tiny", "bayes"],
+        "Ridge of a read: a numerical one (a projection) or the observation "
+        "noise's (the posterior mean).",
+    )
+    enum(
+        "posterior",
+        "per_slot",
+        ["per_slot", "analytic"],
+        "Posterior of the read weights: learned scales or the exact Gaussian.",
+    )
+    enum(
+        "ordering",
+        "none",
+        ["none", "lstm"],
+        "Let the keys of a direct write see the order of the episode.",
+    )
+    real(
+        "autoencoder_weight",
+        1.0,
+        "Weight of the auxiliary autoencoder loss, never part of a bound.",
+        lower_bound=0.0,
+    )
+    boolean(
+        "shared_noise",
+        False,
+        "Draw one noise value for all of a batch as the published code does. "
+        "The result is not a bound.",
+    )
+
+
+def model_arguments(
+    values: FlagValues, constructor: Callable[..., Any]
+) -> dict[str, Any]:
+    """Picks the model flags that a constructor takes.
+
+    Args:
+        values: parsed flags.
+        constructor: the model's class.
+
+    Returns:
+        Keyword arguments for the constructor.
+
+    Raises:
+        UserError: if a flag was given another value than its default and the
+            constructor has no such argument.
+    """
+    taken = inspect.signature(constructor).parameters
+    arguments = {}
+    for flag in flags_in_group(values, "model"):
+        if flag.name == "model":
+            continue
+        if flag.name in taken:
+            arguments[flag.name] = flag.value
+        elif flag.value != flag.default:
+            names = [
+                f"--{other.name}"
+                for other in flags_in_group(values, "model")
+                if other.name in taken
+            ]
+            raise UserError(
+                f"--model={values.model} does not take --{flag.name}: leave it "
+                f"out (the model takes {', '.join(names)})"
+            )
+    return arguments
+
+
+class _IntegersParser(absl_flags.ArgumentParser):
+    """Reads `16` as a number and `32,64` as a list of numbers."""
+
+    syntactic_help = "a positive integer, or several with commas between"
+
+    def parse(self, argument: str | int | list[int]) -> int | list[int]:
+        if not isinstance(argument, str):
+            return argument
+        numbers = [int(part) for part in argument.split(",")]
+        if min(numbers) < 1:
+            raise ValueError(f"{argument} is not {self.syntactic_help}")
+        return numbers if len(numbers) > 1 else numbers[0]
+
+    def flag_type(self) -> str:
+        return "integers"
+
+
+class _IntegersSerializer(absl_flags.ArgumentSerializer):
+    def serialize(self, value: int | list[int]) -> str:
+        return ",".join(map(str, value if isinstance(value, list) else [value]))

@@ -1,0 +1,71 @@
+"""The flags of a run, kept in its directory and read again by every program."""
+
+from kgpm.cli import flags
+from kgpm.errors import UserError
+from kgpm.training.run_directory import RunDirectory
+from kgpm.training.run_directory import write_text
+
+# What belongs to one start of a program and not to the run.
+_NOT_OF_THE_RUN = frozenset(["model_dir", "resume", "verbose"])
+
+
+def save_run_flags(values: flags.FlagValues) -> None:
+    """Writes `flags.cfg`: every flag of this package, by group.
+
+    Args:
+        values: parsed flags with `--model_dir`.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    lines = ["# Written by the program; read it with --flagfile."]
+    for group in flags.GROUPS:
+        members = flags.flags_in_group(values, group)
+        if members:
+            lines += ["", f"# {group}"]
+        for flag in members:
+            if flag.name == "resume":
+                continue
+            text = flag.serialize()
+            lines.append(text or f"# --{flag.name} is not set")
+    path = RunDirectory(values.model_dir).flags
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def apply_run_flags(values: flags.FlagValues) -> None:
+    """Gives every flag that was not on the command line the run's value.
+
+    Flags of the run that this program does not have are skipped.
+
+    Args:
+        values: parsed flags with `--model_dir`; changed in place.
+
+    Raises:
+        UserError: if there is no run, or its `flags.cfg` cannot be understood.
+    """
+    run = RunDirectory(values.model_dir)
+    run.require()
+    try:
+        lines = run.flags.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{run.flags} is damaged: it is not text") from None
+    for line in lines:
+        if not line.startswith("--"):
+            continue
+        name, _, text = line[2:].partition("=")
+        if "=" not in line:
+            # A boolean is written as --name or --noname.
+            text = "true"
+            if name not in values and name.startswith("no"):
+                name, text = name[2:], "false"
+        if name not in values or name in _NOT_OF_THE_RUN:
+            continue
+        if values[name].present:
+            continue
+        try:
+            values[name].parse(text)
+        except Exception as error:
+            raise UserError(
+                f"{run.flags} holds a value that this program does not take: "
+                f"{error}"
+            ) from error

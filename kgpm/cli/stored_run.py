@@ -1,0 +1,70 @@
+"""What the programs after training open: a run's model and its images."""
+
+import copy
+from typing import Any
+
+from kgpm import data
+from kgpm.cli import flags
+from kgpm.cli.run_flags import apply_run_flags
+from kgpm.cli.training_job import check_pixels
+from kgpm.cli.training_job import load_split
+from kgpm.errors import UserError
+from kgpm.training.run_directory import load_model
+
+
+def open_run(values: flags.FlagValues) -> tuple[Any, data.ImageSet]:
+    """Loads the model of `--model_dir` and the split to work on.
+
+    The images are those of the run: its `--seed` decides how grey ones were
+    binarised, while a `--seed` on the command line is that of the program's
+    own noise.
+
+    Args:
+        values: flags of `define_stored_run_flags`.
+
+    Returns:
+        The model and the images.
+
+    Raises:
+        UserError: if there is no run, or the images do not suit the model.
+    """
+    model = load_model(values.model_dir, values.checkpoint)
+    of_run = flags.FlagValues()
+    flags.define_run_flags(of_run)
+    of_run(["", f"--model_dir={values.model_dir}"])
+    apply_run_flags(of_run)
+    data_values = copy.deepcopy(values)
+    data_values.seed = of_run.seed
+    images = load_split(data_values, values.split)
+    if tuple(images.image_shape) != tuple(model.image_shape):
+        raise UserError(
+            f"the model in {values.model_dir} takes images of "
+            f"{_shape(model.image_shape)}, but those of {images.name} are of "
+            f"{_shape(images.image_shape)}: change --dataset, --image_size or "
+            "--channels"
+        )
+    check_pixels(model.likelihood, images)
+    return model, images
+
+
+def evaluation_batches(
+    values: flags.FlagValues, images: data.ImageSet, batch_size: int
+) -> Any:
+    """Every image of a split once, in episodes of `--episode_length`.
+
+    Args:
+        values: flags with the data group.
+        images: the split.
+        batch_size: episodes in a batch.
+    """
+    return data.episodes(
+        images,
+        episode_length=values.episode_length,
+        batch_size=batch_size,
+        shuffle=False,
+        seed=values.seed,
+    )
+
+
+def _shape(shape: Any) -> str:
+    return " x ".join(str(side) for side in shape)

@@ -1,0 +1,331 @@
+"""The steps of `kgpm.train`, from flags to a trained and evaluated model."""
+
+import dataclasses
+import sys
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from kgpm import data
+from kgpm import models
+from kgpm.cli import flags
+from kgpm.cli.run_flags import save_run_flags
+from kgpm.errors import UserError
+from kgpm.training.averaged_weights import AveragedWeights
+from kgpm.training.backup import Progress
+from kgpm.training.backup import restore_backup
+from kgpm.training.checkpoint import Checkpoint
+from kgpm.training.evaluation import evaluate
+from kgpm.training.image_logger import ImageLogger
+from kgpm.training.memory_projector import MemoryProjector
+from kgpm.training.metrics_csv import metrics_csv
+from kgpm.training.noises import default_level
+from kgpm.training.noises import make_corruption
+from kgpm.training.optimizer import learning_rate_schedule
+from kgpm.training.optimizer import make_optimizer
+from kgpm.training.report import format_table
+from kgpm.training.report import write_metrics
+from kgpm.training.retrieval import is_binary
+from kgpm.training.run_directory import RunDirectory
+from kgpm.training.run_directory import check_same_model
+from kgpm.training.run_directory import load_model
+from kgpm.training.stop_on_nan import StopOnNaN
+from kgpm.training.tensorboard import tensorboard_callbacks
+from kgpm.training.throughput import Throughput
+from kgpm.training.time_limit import TimeLimit
+
+# What the denoising pictures in TensorBoard are corrupted with.
+_LOGGED_NOISE = "salt_and_pepper"
+
+
+@dataclasses.dataclass
+class TrainingJob:
+    """A compiled model, its data and where its run stands.
+
+    Attributes:
+        run: the run's directory.
+        train: training images.
+        validation: batches of the validation episodes.
+        model: the compiled model, restored if the run is resumed.
+        steps_per_epoch: batches of one epoch.
+        progress: epochs completed and the best one.
+    """
+
+    run: RunDirectory
+    train: data.ImageSet
+    validation: Any
+    model: Any
+    steps_per_epoch: int
+    progress: Progress
+
+
+def prepare_job(values: flags.FlagValues) -> TrainingJob:
+    """Loads and checks the data, builds the model, restores the backup.
+
+    Nothing is written but empty directories, so that a mistake found here
+    leaves `--model_dir` free for the next try.
+
+    Args:
+        values: the flags of `kgpm.train`.
+
+    Raises:
+        UserError: for any flag or file that does not fit.
+        OSError: if the directory cannot be written.
+    """
+    run = RunDirectory(values.model_dir)
+    run.create(resume=values.resume)
+    constructor = models.get(values.model)
+    arguments = flags.model_arguments(values, constructor)
+    train = load_split(values, "train")
+    validation = load_split(values, "validation")
+    model = constructor(image_shape=train.image_shape, **arguments)
+    for images in (train, validation):
+        check_pixels(model.likelihood, images)
+    if values.resume:
+        check_same_model(run, model)
+    steps = values.steps_per_epoch or data.num_batches(
+        train, values.episode_length, values.batch_size, shuffle=True
+    )
+    model.compile(
+        _optimizer(values, model, steps),
+        kl_warmup_steps=round(values.kl_warmup_epochs * steps),
+        seed=values.seed,
+        jit_compile=values.xla,
+    )
+    progress = Progress()
+    if values.resume:
+        progress = restore_backup(run.backup, model)
+    return TrainingJob(
+        run, train, _batches(values, validation), model, steps, progress
+    )
+
+
+def fit(values: flags.FlagValues, job: TrainingJob) -> None:
+    """Trains until all epochs are done, patience or the time has run out.
+
+    Raises:
+        UserError: if a loss or gradient is not finite.
+        OSError: if something cannot be saved.
+    """
+    model, progress = job.model, job.progress
+    _print_start(values, job)
+    save_run_flags(values)
+    if progress.epoch >= values.epochs:
+        print(f"All {values.epochs} epochs are done.")
+        return
+    if progress.out_of_patience(values.patience):
+        print(f"Stopped early after epoch {progress.epoch}.")
+        return
+    model.fit(
+        _training_batches(values, job),
+        validation_data=job.validation,
+        steps_per_epoch=job.steps_per_epoch,
+        initial_epoch=progress.epoch,
+        epochs=values.epochs,
+        callbacks=_callbacks(values, job),
+        verbose=_verbosity(values.verbose),
+        # The order of the images is the pipeline's.
+        shuffle=False,
+    )
+
+
+def report(values: flags.FlagValues, job: TrainingJob) -> None:
+    """Evaluates the best checkpoint on the test split and says what is where.
+
+    Writes `metrics.json`.
+
+    Raises:
+        UserError: if the best checkpoint cannot be read.
+        OSError: if the table cannot be written.
+    """
+    best = load_model(values.model_dir, "best")
+    test = load_split(values, "test")
+    check_pixels(best.likelihood, test)
+    print(
+        f"\nEvaluating epoch {job.progress.best_epoch} (lowest val_nelbo, "
+        f"{job.progress.best:.2f} nats) on the test split."
+    )
+    result = evaluate(
+        best,
+        _batches(values, test),
+        seed=values.seed,
+        num_importance_samples=values.num_importance_samples,
+        split="test",
+        description=test.description,
+    )
+    write_metrics(result, job.run.metrics_json)
+    where = values.model_dir
+    print(f"\n{format_table(result)}\n")
+    print(f"{where} holds the run: metrics.json, metrics.csv, checkpoints.")
+    print("Next:")
+    for program in ("evaluate", "generate", "denoise"):
+        print(f"  python -m kgpm.{program} --model_dir={where}")
+    print(f"  tensorboard --logdir {job.run.logs}")
+
+
+def load_split(values: flags.FlagValues, split: str) -> data.ImageSet:
+    """Loads a split of the data set that the flags name.
+
+    Args:
+        values: flags with the data group.
+        split: `"train"`, `"validation"` or `"test"`.
+    """
+    return data.load_images(
+        values.dataset,
+        split,
+        image_size=values.image_size,
+        channels=values.channels,
+        binarize=values.binarize,
+        seed=values.seed,
+        data_dir=values.data_dir,
+        download=values.download,
+    )
+
+
+def check_pixels(likelihood: Any, images: data.ImageSet) -> None:
+    """Checks that a likelihood can score the images.
+
+    Raises:
+        UserError: if it cannot; the message says which flag helps.
+    """
+    # Only which values occur matters: a table of 256 instead of a float copy
+    # of all images.
+    present = np.zeros(256, bool)
+    for chunk in np.array_split(images.images, max(len(images) // 1024, 1)):
+        present[np.unique(chunk)] = True
+    if images.dynamic:
+        present[:] = False
+        present[[0, 255]] = True
+    levels = np.flatnonzero(present).astype("float32") / 255.0
+    try:
+        likelihood.validate(levels.reshape(1, -1, 1))
+    except ValueError as error:
+        # The library's message is about arrays; the user has flags.
+        raise UserError(
+            f"--likelihood={likelihood.name} cannot score the pixels of "
+            f"{images.name}, whose {len(levels)} levels lie in "
+            f"[{levels.min():g}, {levels.max():g}]: add --binarize=threshold "
+            "(or fixed, dynamic), or use another --likelihood"
+        ) from error
+
+
+def _optimizer(
+    values: flags.FlagValues, model: keras.Model, steps: int
+) -> keras.optimizers.Optimizer:
+    rate = learning_rate_schedule(
+        values.learning_rate,
+        total_steps=values.epochs * steps,
+        warmup_steps=round(values.warmup_epochs * steps),
+        schedule=values.schedule,
+    )
+    return make_optimizer(
+        model,
+        values.optimizer,
+        learning_rate=rate,
+        weight_decay=values.weight_decay,
+        clip_norm=values.clip_norm,
+        ema_momentum=values.ema_momentum,
+    )
+
+
+def _training_batches(values: flags.FlagValues, job: TrainingJob) -> Any:
+    """The endless batches from where the run stands."""
+    # --steps_per_epoch may cut an epoch of the data short or span several:
+    # the place in the data follows from the steps done.
+    whole = data.num_batches(
+        job.train, values.episode_length, values.batch_size, shuffle=True
+    )
+    epoch, skipped = divmod(job.progress.epoch * job.steps_per_epoch, whole)
+    batches = data.episodes(
+        job.train,
+        episode_length=values.episode_length,
+        batch_size=values.batch_size,
+        shuffle=True,
+        repeat=True,
+        first_epoch=epoch,
+        seed=values.seed,
+    )
+    return batches.skip(skipped) if skipped else batches
+
+
+def _batches(values: flags.FlagValues, images: data.ImageSet) -> Any:
+    return data.episodes(
+        images,
+        episode_length=values.episode_length,
+        batch_size=values.batch_size,
+        shuffle=False,
+        seed=values.seed,
+    )
+
+
+def _callbacks(
+    values: flags.FlagValues, job: TrainingJob
+) -> list[keras.callbacks.Callback]:
+    """All callbacks, in the order that they need.
+
+    A loss that is not finite must stop everything that saves; speed and rate
+    must be in the logs before they are written; the checkpoint comes after
+    what it makes final.
+    """
+    hyperparameters = {
+        flag.name: flag.value
+        for group in ("data", "model", "optimisation")
+        for flag in flags.flags_in_group(values, group)
+    }
+    callbacks = [
+        StopOnNaN(),
+        AveragedWeights(),
+        Throughput(values.batch_size * values.episode_length),
+        *tensorboard_callbacks(job.run, hyperparameters),
+        *_picture_callbacks(values, job),
+        metrics_csv(job.run.metrics_csv, job.progress.epoch),
+        Checkpoint(job.run, job.progress, values.patience),
+    ]
+    if values.max_minutes is not None:
+        callbacks.append(TimeLimit(values.max_minutes))
+    return callbacks
+
+
+def _picture_callbacks(
+    values: flags.FlagValues, job: TrainingJob
+) -> list[keras.callbacks.Callback]:
+    if not values.log_images_every:
+        return []
+    episode = next(iter(job.validation))["images"][0]
+    corrupt = make_corruption(
+        _LOGGED_NOISE,
+        default_level(_LOGGED_NOISE, job.train.image_shape),
+        binary=is_binary(job.model),
+    )
+    return [
+        ImageLogger(
+            job.run.logs / "images",
+            episode,
+            corrupt,
+            every=values.log_images_every,
+            seed=values.seed,
+        ),
+        MemoryProjector(job.run.logs / "projector", episode, seed=values.seed),
+    ]
+
+
+def _verbosity(verbose: str) -> int:
+    # Keras's own "auto" draws its bar into files and pipes too.
+    if verbose == "auto":
+        return 1 if sys.stdout.isatty() else 2
+    return int(verbose)
+
+
+def _print_start(values: flags.FlagValues, job: TrainingJob) -> None:
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    print(f"{started} {job.train.description}")
+    print(
+        f"{type(job.model).__name__} with {job.model.count_params():,} "
+        f"parameters; {job.steps_per_epoch:,} steps of {values.batch_size} "
+        f"episodes of {values.episode_length} images an epoch, "
+        f"{values.epochs:,} epochs. All bounds are in nats per image."
+    )
+    if job.progress.epoch:
+        print(f"Resuming after epoch {job.progress.epoch}.")

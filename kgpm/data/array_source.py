@@ -1,0 +1,163 @@
+"""Images that are already in memory, or stream from a `tf.data.Dataset`."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kgpm.data.image_set import ImageSet
+from kgpm.data.preprocessing import Target
+from kgpm.data.preprocessing import permutation
+from kgpm.data.preprocessing import split_off
+from kgpm.data.preprocessing import to_uint8
+from kgpm.data.preprocessing import transform_array
+from kgpm.data.preprocessing import validation_size
+from kgpm.data.sources import DIGITS
+from kgpm.errors import UserError
+
+_BATCH = 256
+
+
+def load_array(
+    images: Any,
+    split: str,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    labels: np.ndarray | None = None,
+    name: str = "array",
+) -> ImageSet:
+    """Takes an array `[N, H, W]` or `[N, H, W, C]` whole.
+
+    Raises:
+        UserError: wrong shape, type or range.
+    """
+    images = to_uint8(images, "images")
+    height, width = size or images.shape[1:3]
+    target = Target(height, width, channels or images.shape[-1])
+    images = transform_array(images, target)
+    description = (
+        f"{name} {split}: {len(images):,} images {height}x{width}x"
+        f"{target.channels}"
+    )
+    return ImageSet(images, labels, name, split, description)
+
+
+def load_dataset(
+    dataset: tf.data.Dataset,
+    split: str,
+    size: tuple[int, int] | None,
+    channels: int | None,
+) -> ImageSet:
+    """Takes a finite `tf.data.Dataset` whole.
+
+    Its elements are images `[H, W]`, `[H, W, C]` or batches `[N, H, W, C]`, or
+    dictionaries with "image" (and maybe "label"), or pairs (image, label).
+
+    Raises:
+        UserError: it is endless or empty, or its elements are something else.
+    """
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise UserError(
+            "Expected a finite tf.data.Dataset, got an endless one; take() as "
+            "many images as you need."
+        )
+    image_key, label_key = _keys(dataset.element_spec)
+
+    def select(*element: Any) -> dict:
+        if image_key is None:
+            return {"image": element[0]}
+        whole = element if image_key == 0 else element[0]
+        selected = {"image": whole[image_key]}
+        if label_key is not None:
+            selected["label"] = whole[label_key]
+        return selected
+
+    dataset = dataset.map(select, num_parallel_calls=tf.data.AUTOTUNE)
+    spec = dataset.element_spec["image"]
+    if spec.shape.rank not in (2, 3, 4):
+        raise UserError(
+            "Expected a tf.data.Dataset of images [H, W] or [H, W, C] or of "
+            f"batches [N, H, W, C], got {spec.shape}."
+        )
+    batched = spec.shape.rank == 4
+    if not batched:
+        dataset = dataset.batch(_BATCH)
+    batches = _run(dataset)
+    if not batches:
+        raise UserError(
+            "Expected a tf.data.Dataset with at least one image, got an "
+            "empty one; check its split and filters."
+        )
+    images = np.concatenate([batch["image"] for batch in batches])
+    labels = None
+    if "label" in batches[0]:
+        labels = np.concatenate([batch["label"] for batch in batches])
+        labels = labels.astype(np.int64) if labels.ndim == 1 else None
+    return load_array(images, split, size, channels, labels, "tf.data.Dataset")
+
+
+def _run(dataset: tf.data.Dataset) -> list[dict]:
+    try:
+        return list(dataset.as_numpy_iterator())
+    except tf.errors.InvalidArgumentError as error:
+        raise UserError(
+            "Expected a tf.data.Dataset whose images have one size, could not "
+            f"batch them ({error.message.splitlines()[0]}); resize them in it."
+        ) from error
+
+
+def _keys(spec: Any) -> tuple[Any, Any]:
+    """Where an element holds its image and its label (`None`: no label).
+
+    Looked up in the specification: an error raised while tf.data traces a
+    function would reach the user as something else.
+    """
+    if isinstance(spec, dict):
+        if "image" not in spec:
+            raise UserError(
+                "Expected a tf.data.Dataset whose dictionaries have the key "
+                f"'image', got the keys {sorted(spec)}; rename one."
+            )
+        return "image", "label" if "label" in spec else None
+    if isinstance(spec, tuple) and len(spec) == 2:
+        return 0, 1
+    if not isinstance(spec, tf.TensorSpec):
+        raise UserError(
+            "Expected a tf.data.Dataset of images, of dictionaries with "
+            "'image' or of pairs (image, label), got other elements; map it."
+        )
+    return None, None
+
+
+def load_digits(split: str, target: Target, note: str) -> ImageSet:
+    """Loads scikit-learn's 1,797 handwritten digits.
+
+    A fifth of each class is the test split; validation is a part of the rest.
+    """
+    from sklearn import datasets
+
+    bunch = datasets.load_digits()
+    # Grey levels run from 0 to 16.
+    images = to_uint8(bunch.images / 16.0, "digits")
+    labels = bunch.target.astype(np.int64)
+    test = _stratified_fifth(labels)
+    chosen = np.flatnonzero(test if split == "test" else ~test)
+    if split != "test":
+        held_out = validation_size(len(chosen), None)
+        chosen = chosen[split_off(len(chosen), held_out, split, "validation")]
+    images = transform_array(images[chosen], target)
+    description = (
+        f"{DIGITS} {split}: {len(images):,} images {target.height}x"
+        f"{target.width}x{target.channels}, {note}"
+    )
+    return ImageSet(images, labels[chosen], DIGITS, split, description)
+
+
+def _stratified_fifth(labels: np.ndarray) -> np.ndarray:
+    """Marks 20% of each class, the same ones always."""
+    marked = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = permutation(len(members))
+        marked[members[order[: round(len(members) / 5)]]] = True
+    return marked

@@ -1,0 +1,37 @@
+"""The images of one split, in memory."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one split, decoded and resized once, as 8-bit values.
+
+    Attributes:
+        images: uint8 `[N, H, W, C]`; binarised pixels are 0 or 255.
+        labels: int64 `[N]`, or `None` where the source has none.
+        name: name of the data set or folder.
+        split: "train", "validation" or "test".
+        description: one line a report prints: where the images are from and
+            what was done to them.
+        dynamic: whether pixels are probabilities from which each epoch draws
+            binary images.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    name: str
+    split: str
+    description: str
+    dynamic: bool = False
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of one image."""
+        height, width, channels = self.images.shape[1:]
+        return int(height), int(width), int(channels)

@@ -1,0 +1,227 @@
+"""Size, channels and binarisation of 8-bit images, and seeded splits."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kgpm.data.sources import SPLIT_SEED
+from kgpm.errors import UserError
+
+_BATCH = 256
+
+
+class Target(NamedTuple):
+    """What every image of a source is turned into."""
+
+    height: int
+    width: int
+    channels: int
+    invert: bool = False
+    binary_codes: bool = False
+
+
+def convert_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
+    """Turns float images `[..., H, W, 1 | 3]` grey or coloured."""
+    received = images.shape[-1]
+    if received == channels:
+        return images
+    if channels == 1:
+        return tf.image.rgb_to_grayscale(images)
+    return tf.image.grayscale_to_rgb(images)
+
+
+def resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Resizes float images `[..., H, W, C]`: area means when both sides shrink.
+
+    Growing is bilinear. Where one side grows and the other shrinks, bilinear
+    with anti-aliasing serves both.
+    """
+    shape = images.shape[-3:-1]
+    if tuple(shape) == (height, width):
+        return images
+    if shape.is_fully_defined():
+        shrinks = shape[0] >= height and shape[1] >= width
+        return _resize_area(images, height, width, shrinks)
+    size = tf.shape(images)[-3:-1]
+    return tf.cond(
+        tf.reduce_all(size >= [height, width]),
+        lambda: _resize_area(images, height, width, True),
+        lambda: _resize_area(images, height, width, False),
+    )
+
+
+def _resize_area(images, height, width, shrinks):
+    if shrinks:
+        return tf.image.resize(images, (height, width), method="area")
+    return tf.image.resize(
+        images, (height, width), method="bilinear", antialias=True
+    )
+
+
+def transform(images: tf.Tensor, target: Target) -> tf.Tensor:
+    """Turns 8-bit images `[..., h, w, c]` into uint8 ones of the target."""
+    images = tf.cast(images, tf.float32)
+    if target.binary_codes:
+        images = tf.minimum(images * 255.0, 255.0)
+    images = convert_channels(images, target.channels)
+    if target.invert:
+        images = 255.0 - images
+    images = resize(images, target.height, target.width)
+    images = tf.clip_by_value(tf.round(images), 0.0, 255.0)
+    return tf.cast(images, tf.uint8)
+
+
+def transform_array(images: np.ndarray, target: Target) -> np.ndarray:
+    """`transform` for a whole uint8 array `[N, h, w, c]`, batch by batch."""
+    target_shape = (target.height, target.width, target.channels)
+    if images.shape[1:] == target_shape and not (
+        target.invert or target.binary_codes
+    ):
+        return images
+    result = np.empty((len(images), *target_shape), np.uint8)
+    with tf.device("/CPU:0"):
+        for start in range(0, len(images), _BATCH):
+            batch = slice(start, start + _BATCH)
+            result[batch] = transform(tf.constant(images[batch]), target)
+    return result
+
+
+def binarize_images(
+    images: np.ndarray, method: str, seed: int | Sequence[int]
+) -> np.ndarray:
+    """Turns grey levels into 0 and 255.
+
+    Args:
+        images: uint8 `[N, H, W, C]`.
+        method: "threshold" (above 0.5) or "fixed" (one Bernoulli draw with the
+            grey value as probability).
+        seed: seed of the draw, one or several integers.
+    """
+    if method == "threshold":
+        return np.where(images > 127, np.uint8(255), np.uint8(0))
+    generator = np.random.default_rng(seed)
+    result = np.empty_like(images)
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        # An integer uniform on 0..254 is below k with probability k / 255.
+        draw = generator.integers(0, 255, batch.shape, dtype=np.uint8)
+        result[start : start + _BATCH] = np.where(draw < batch, 255, 0)
+    return result
+
+
+def permutation(num: int) -> np.ndarray:
+    """The package's fixed permutation of `num` items.
+
+    `RandomState`, because NumPy keeps its stream the same for ever: a split
+    must not change with the version of a library.
+    """
+    return np.random.RandomState(SPLIT_SEED).permutation(num)
+
+
+def split_off(
+    num: int, num_held_out: int, split: str, held_out: str
+) -> np.ndarray:
+    """Indices, ascending, of one of two parts of `num` items."""
+    order = permutation(num)
+    chosen = order[:num_held_out] if split == held_out else order[num_held_out:]
+    return np.sort(chosen)
+
+
+def validation_size(num_train: int, num_validation: int | None) -> int:
+    """How many of `num_train` images validate.
+
+    10%, at least one and at most 5,000, unless a source asks for its own
+    number and has enough.
+    """
+    if num_validation is not None and num_train > 2 * num_validation:
+        return num_validation
+    return min(max(num_train // 10, 1), 5000)
+
+
+def to_uint8(images: np.ndarray, what: str) -> np.ndarray:
+    """Checks user images and turns them into uint8 `[N, H, W, C]`.
+
+    Args:
+        images: uint8, or floats (or booleans) in [0, 1], `[N, H, W]` or
+            `[N, H, W, C]` with 1 or 3 channels.
+        what: name of the images in messages.
+
+    Raises:
+        UserError: wrong rank, channels, type or range, NaN, or no image.
+    """
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise UserError(
+            f"Expected {what} of shape [N, H, W] or [N, H, W, 1 or 3], got "
+            f"{list(images.shape)}; reshape them."
+        )
+    if 0 in images.shape:
+        raise UserError(
+            f"Expected {what} with at least one image, got the empty shape "
+            f"{list(images.shape)}; pass some images."
+        )
+    if images.dtype == np.uint8:
+        # A copy: what the caller does to the array later must not reach the
+        # pipeline, which may share its memory.
+        return images.copy()
+    if images.dtype == np.bool_:
+        return images.astype(np.uint8) * np.uint8(255)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise UserError(
+            f"Expected {what} as uint8 or as floats in [0, 1], got "
+            f"{images.dtype}; convert them first."
+        )
+    low, high = float(images.min()), float(images.max())
+    if np.isnan(low):
+        raise UserError(
+            f"Expected {what} with values in [0, 1], got NaN pixels; remove "
+            "or repair those images."
+        )
+    if low < 0.0 or high > 1.0:
+        raise UserError(
+            f"Expected {what} with values in [0, 1], got values from {low:g} "
+            f"to {high:g}; divide by the largest value or pass uint8."
+        )
+    result = np.empty(images.shape, np.uint8)
+    for start in range(0, len(images), _BATCH):
+        batch = slice(start, start + _BATCH)
+        result[batch] = np.rint(images[batch] * 255.0)
+    return result
+
+
+def collect(
+    dataset: tf.data.Dataset,
+    num: int,
+    target: Target,
+    progress: Callable[[int], None],
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Runs a pipeline of (images, labels) batches into arrays.
+
+    Args:
+        dataset: yields `{"image": uint8 [b, H, W, C]}`, maybe with "label".
+        num: how many images it yields at most.
+        target: shape of the images.
+        progress: called with the number of images done.
+
+    Returns:
+        Images `[N, H, W, C]` and labels `[N]` or `None`.
+    """
+    shape = (num, target.height, target.width, target.channels)
+    images = np.empty(shape, np.uint8)
+    labels = None
+    done = 0
+    for batch in dataset.as_numpy_iterator():
+        size = len(batch["image"])
+        images[done : done + size] = batch["image"]
+        if "label" in batch:
+            if labels is None:
+                labels = np.empty(num, np.int64)
+            labels[done : done + size] = batch["label"]
+        done += size
+        progress(done)
+    return images[:done], None if labels is None else labels[:done]

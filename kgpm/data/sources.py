@@ -1,0 +1,119 @@
+"""The data sets known by name, and what is peculiar to each. No TensorFlow."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable
+
+from kgpm.errors import UserError
+
+SPLITS = ("train", "validation", "test")
+BINARIZATIONS = ("none", "threshold", "fixed", "dynamic")
+
+# Which images belong to a split never depends on a user's seed: two runs that
+# differ in their seed are scored on the same test images, and evaluating with
+# another seed can never score images the model was trained on.
+SPLIT_SEED = 20240213
+
+DIGITS = "digits"
+OMNIGLOT_BURDA = "omniglot_burda"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What this package knows about one named data set.
+
+    Attributes:
+        tfds_name: name in TensorFlow Datasets, `None` if it is not from there.
+        image_size: default height and width in pixels.
+        channels: default number of channels, 1 or 3.
+        test: the split of TensorFlow Datasets used as test split.
+        validation: its split used as validation split; `None` takes a part of
+            its train split.
+        num_validation: images taken from train for validation; `None` takes
+            10%, at most 5,000.
+        invert: black ink on white paper, turned so that strokes are 1.
+        binary_codes: stored pixels are 0 and 1 instead of 0 and 255.
+        note: what a report must say about the splits or the size.
+    """
+
+    tfds_name: str | None
+    image_size: int = 28
+    channels: int = 1
+    test: str = "test"
+    validation: str | None = None
+    num_validation: int | None = None
+    invert: bool = False
+    binary_codes: bool = False
+    note: str = ""
+
+
+SOURCES: dict[str, Source] = {
+    DIGITS: Source(
+        None, note="scikit-learn's 8x8 digits, stratified 80/20 split"
+    ),
+    "mnist": Source("mnist"),
+    "binarized_mnist": Source(
+        "binarized_mnist",
+        validation="validation",
+        binary_codes=True,
+        note="Larochelle's fixed binarisation",
+    ),
+    "fashion_mnist": Source("fashion_mnist"),
+    "omniglot": Source(
+        "omniglot",
+        invert=True,
+        note="background (train) / evaluation (test) characters",
+    ),
+    OMNIGLOT_BURDA: Source("omniglot", num_validation=1345, invert=True),
+    "cifar10": Source("cifar10", image_size=32, channels=3),
+    "cifar100": Source("cifar100", image_size=32, channels=3),
+    "celeb_a": Source(
+        "celeb_a",
+        image_size=64,
+        channels=3,
+        validation="validation",
+        note="whole image, not cropped",
+    ),
+    "imagenet_resized/32x32": Source(
+        "imagenet_resized/32x32",
+        image_size=32,
+        channels=3,
+        test="validation",
+        note="the official validation split is the test split",
+    ),
+    "dmlab": Source(
+        "dmlab",
+        image_size=64,
+        channels=3,
+        validation="validation",
+        note="single frames of the VTAB data set",
+    ),
+}
+
+
+def get_source(name: str) -> Source:
+    """Looks a data set up by name.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    raise UserError(
+        f"Unknown data set {name!r}, expected a folder of images or one of: "
+        f"{', '.join(SOURCES)}.{_suggestion(name, SOURCES)}"
+    )
+
+
+def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises `UserError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise UserError(
+            f"Unknown {what} {value!r}, expected one of: "
+            f"{', '.join(choices)}.{_suggestion(value, choices)}"
+        )
+
+
+def _suggestion(name: str, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(name), list(choices), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,135 @@
+"""Corrupts images that a memory holds and reads them back, again and again.
+
+Writes clean episodes of a split, corrupts the same images, reads each with
+the corrupted image as the query, then with what was just read, and so on.
+Prints the error after each read beside that of the query itself and of a plain
+encode-decode pass without memory, and saves them as denoise.json, a strip of a
+few images and plots of energy and error. Names of files carry the noise.
+
+Example:
+
+    python -m kgpm.denoise --model_dir=runs/digits --noise=salt_and_pepper
+"""
+
+import sys
+from typing import Any
+
+from kgpm.cli import flags
+from kgpm.cli import stored_run_flags
+from kgpm.cli.flag_groups import definers
+from kgpm.cli.main import run
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this program."""
+    stored_run_flags.define_stored_run_flags(
+        values, "Images to write and denoise."
+    )
+    stored_run_flags.define_reading_flags(values)
+    string, integer, _, real, _ = definers(values, "program")
+    string(
+        "noise",
+        "salt_and_pepper",
+        "Corruption: salt_and_pepper, block, rotate, gaussian, speckle, "
+        "poisson.",
+    )
+    real(
+        "level",
+        None,
+        "Its strength: share of pixels (salt_and_pepper), side in pixels "
+        "(block), largest angle in degrees (rotate), standard deviation "
+        "(gaussian, speckle), photons of a white pixel (poisson). Without it "
+        "0.15, 12/28 of the side, 45, 0.5, 0.5, 4.",
+    )
+    real(
+        "block_value",
+        0.0,
+        "What a block is filled with, from 0 (black) to 1 (white).",
+        lower_bound=0.0,
+        upper_bound=1.0,
+    )
+    integer("num_images", 512, "Images to measure.", lower_bound=1)
+    integer("num_examples", 8, "Images in the strip.", lower_bound=1)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Measures, prints the table and saves pictures and numbers."""
+    # Imported here so that --help does not wait for TensorFlow.
+    from pathlib import Path
+
+    from kgpm.cli.stored_run import evaluation_batches
+    from kgpm.cli.stored_run import open_run
+    from kgpm.training import noises
+    from kgpm.training import pictures
+    from kgpm.training import sheets
+    from kgpm.training.retrieval import is_binary
+    from kgpm.training.retrieval import measure_retrieval
+    from kgpm.training.retrieval_report import retrieval_panels
+    from kgpm.training.retrieval_report import retrieval_table
+    from kgpm.training.run_directory import write_json
+
+    model, images = open_run(values)
+    level = values.level
+    if level is None:
+        level = noises.default_level(values.noise, model.image_shape)
+    corrupt = noises.make_corruption(
+        values.noise,
+        level,
+        binary=is_binary(model),
+        block_value=values.block_value,
+    )
+    num_episodes = -(-values.num_images // values.episode_length)
+    found = measure_retrieval(
+        model,
+        evaluation_batches(
+            values, images, min(values.batch_size, num_episodes)
+        ),
+        corrupt,
+        num_steps=values.num_steps,
+        threshold=values.threshold,
+        num_images=values.num_images,
+        num_examples=values.num_examples,
+        seed=values.seed,
+    )
+    summary = {**_setting(values, images, level), **found.summary()}
+    name = f"denoise_{values.noise}"
+    strip = Path(values.output or Path(values.model_dir) / f"{name}.png")
+    curves = strip.with_name(f"{strip.stem}_curves.png")
+    table = strip.with_suffix(".json")
+    title = f"{images.name}, {values.split} split: {values.noise} {level:g}"
+    pictures.sheet(
+        path=strip,
+        title=title,
+        **sheets.denoising(found.clean, found.queries, found.reads),
+    )
+    pictures.line_plot(retrieval_panels(found, title), curves)
+    write_json(table, summary)
+    print(retrieval_table(summary))
+    for path in (strip, curves, table):
+        print(f"wrote {path}")
+
+
+def _setting(values: flags.FlagValues, images: Any, level: float) -> dict:
+    return {
+        "split": values.split,
+        "description": images.description,
+        "episode_length": values.episode_length,
+        "noise": values.noise,
+        "level": level,
+        "block_value": values.block_value,
+        "num_steps": values.num_steps,
+        "threshold": values.threshold,
+        "seed": values.seed,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run(
+            "kgpm.denoise",
+            main,
+            define_flags,
+            __doc__,
+            reads_run=lambda values: True,
+        )
+    )

@@ -1,0 +1,75 @@
+"""Scores a trained model on a split: bounds, each term, standard errors.
+
+Prints the figures A (conditional), B (held-out query) and C (memory not
+written, or written from another episode) and writes them to metrics.json, or
+to metrics_SPLIT.json where the split is not test.
+
+Example:
+
+    python -m kgpm.evaluate --model_dir=runs/digits
+"""
+
+import sys
+
+from kgpm.cli import flags
+from kgpm.cli import stored_run_flags
+from kgpm.cli.flag_groups import definers
+from kgpm.cli.main import run
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this program."""
+    stored_run_flags.define_stored_run_flags(values, "Images to score.")
+    _, integer, *_ = definers(values, "program")
+    integer(
+        "num_draws",
+        1,
+        "Noise draws averaged per image in the single-sample bounds.",
+        lower_bound=1,
+    )
+    integer(
+        "num_importance_samples",
+        100,
+        "Samples per image of the importance-weighted bound; 0 leaves it out.",
+        lower_bound=0,
+    )
+
+
+def main(values: flags.FlagValues) -> None:
+    """Evaluates, prints the table and writes it."""
+    # Imported here so that --help does not wait for TensorFlow.
+    from kgpm.cli.stored_run import evaluation_batches
+    from kgpm.cli.stored_run import open_run
+    from kgpm.training.evaluation import evaluate
+    from kgpm.training.report import format_table
+    from kgpm.training.report import write_metrics
+    from kgpm.training.run_directory import RunDirectory
+
+    model, images = open_run(values)
+    result = evaluate(
+        model,
+        evaluation_batches(values, images, values.batch_size),
+        seed=values.seed,
+        num_draws=values.num_draws,
+        num_importance_samples=values.num_importance_samples,
+        split=values.split,
+        description=images.description,
+    )
+    directory = RunDirectory(values.model_dir)
+    path = directory.metrics_json
+    if values.split != "test":
+        path = path.with_name(f"metrics_{values.split}.json")
+    write_metrics(result, path)
+    print(f"{format_table(result)}\n\nwrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run(
+            "kgpm.evaluate",
+            main,
+            define_flags,
+            __doc__,
+            reads_run=lambda values: True,
+        )
+    )

@@ -1,0 +1,90 @@
+"""Draws new images from a memory and shows how they form, step by step.
+
+Writes the first episode of a split into a memory, draws samples from it,
+reads each one repeatedly and saves a picture: a row a sample, a column a
+step, and at the right the written image that is nearest to the last step.
+
+Example:
+
+    python -m kgpm.generate --model_dir=runs/digits --num_steps=10
+"""
+
+import sys
+
+from kgpm.cli import flags
+from kgpm.cli import stored_run_flags
+from kgpm.cli.flag_groups import definers
+from kgpm.cli.main import run
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this program."""
+    stored_run_flags.define_stored_run_flags(
+        values, "Images to write before generating."
+    )
+    stored_run_flags.define_reading_flags(values)
+    _, integer, *_ = definers(values, "program")
+    integer("num_samples", 16, "Images to generate.", lower_bound=1)
+    integer(
+        "repeat_written",
+        1,
+        "How many times each image of the episode is written (the paper: 3 "
+        "for CIFAR).",
+        lower_bound=1,
+    )
+
+
+def main(values: flags.FlagValues) -> None:
+    """Generates and saves the picture."""
+    # Imported here so that --help does not wait for TensorFlow.
+    from pathlib import Path
+
+    import numpy as np
+
+    from kgpm import ops
+    from kgpm.cli.stored_run import evaluation_batches
+    from kgpm.cli.stored_run import open_run
+    from kgpm.training import pictures
+    from kgpm.training import sheets
+    from kgpm.training.retrieval import is_binary
+
+    model, images = open_run(values)
+    batch = next(iter(evaluation_batches(values, images, batch_size=1)))
+    present = np.asarray(batch["weights"])[0] > 0
+    written = np.asarray(batch["images"])[0][present]
+    write_seed, sample_seed = ops.split_seed(values.seed, 2)
+    episode = written.repeat(values.repeat_written, axis=0)[None]
+    steps = model.generate(
+        model.write(episode, seed=write_seed),
+        num_samples=values.num_samples,
+        num_steps=values.num_steps,
+        seed=sample_seed,
+        threshold=values.threshold,
+    )
+    layout = sheets.generation(
+        np.asarray(steps)[0], written, binary=is_binary(model)
+    )
+    path = Path(values.output or Path(values.model_dir) / "generate.png")
+    times = f", each {values.repeat_written} times"
+    pictures.sheet(
+        path=path,
+        title=(
+            f"{len(written)} images of {images.name} written"
+            f"{times if values.repeat_written > 1 else ''}; left: distance of "
+            "the last step from the nearest of them"
+        ),
+        **layout,
+    )
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run(
+            "kgpm.generate",
+            main,
+            define_flags,
+            __doc__,
+            reads_run=lambda values: True,
+        )
+    )

@@ -1,0 +1,377 @@
+"""The memory of the Generative Pseudo-Inverse Memory."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgpm.errors import UserError
+from kgpm.layers.address_posterior import AddressPosterior
+from kgpm.layers.choices import check_choice
+from kgpm.layers.draw import Draw
+from kgpm.ops import DEFAULT_ITERATIONS
+from kgpm.ops import check_solver
+from kgpm.ops import kalman_write
+from kgpm.ops import kl_matrix_normal
+from kgpm.ops import least_squares
+from kgpm.ops import make_seed
+from kgpm.ops import normal
+from kgpm.ops import pseudo_inverse
+from kgpm.ops import sample_matrix_normal
+from kgpm.ops import split_seed
+from kgpm.ops import transpose
+
+
+@keras.saving.register_keras_serializable(package="kgpm")
+class PseudoInverseMemory(keras.layers.Layer):
+    """A K x C matrix written and read by pseudo-inverses.
+
+    Writing is deterministic: `W0 = Z M0^+` addresses the codes Z in the
+    learned matrix M0, and `M = W0^+ Z` stores them. For T <= K this holds the
+    codes exactly; for T > K it is one step of orthogonal iteration towards
+    their uncentred PCA of rank K. Reading a code z gives its address
+    `w = z M^+`; the mean read-out `z M^+ M` projects z on M's row space.
+
+    A memory is a value, never an attribute: `{"mean": [B, K, C]}`, and
+    `{"mean", "covariance": [B, K, K]}` for the sequential writer.
+
+    Probabilistic reading: p(w) = N(0, I), p(z | w, M) = N(w M, s^2 I), and
+    q(w | x, M) around the address. z is drawn from p(z | w, M) on both sides,
+    so it costs nothing; w costs `kl_w`. Noise is drawn per slot, per code and
+    per episode, exactly as charged.
+
+    Args:
+        memory_size: K, rows. At most `code_size - 1`: with K >= C a read
+            returns its query and the memory has no effect.
+        code_size: C, length of a code.
+        observation_noise: s, standard deviation of p(z | w, M).
+        writer: `direct` (above) or `sequential`: the Kalman update of the
+            Dynamic Kanerva Machine, whose posterior has a density, so that
+            `kl` exists and reads draw M from it.
+        write_noise: standard deviation of the noise on written codes in
+            training, a regulariser; none at inference.
+        write_refine_steps: further alternating least-squares steps of a
+            direct write; each comes closer to the codes' PCA for T > K.
+        solver: one of `kgpm.ops.SOLVERS`, for writing and reading alike.
+        solver_iterations: steps of an iterative solver; 0 for its default.
+        read_ridge: how the mean of q(w | x, M) is solved: `tiny` (the
+            projection) or `bayes` (ridge s^2, the posterior mean under
+            p(z | w, M), a shrinkage).
+        posterior: covariance of q(w | x, M): `per_slot` (learned variances)
+            or `analytic`, (I + M M^T / s^2)^-1, the exact linear-Gaussian
+            one.
+        shared_noise: draw a single number for all slots, codes and episodes
+            while charging for independent ones, as the published code does.
+            The figures are then **not a bound**; only to reproduce that code.
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        UserError: K >= C, unknown options, or noise out of range.
+
+    Source: Pham et al., "Generative Pseudo-Inverse Memory", ICLR 2022.
+    """
+
+    def __init__(
+        self,
+        memory_size: int,
+        code_size: int,
+        observation_noise: float = 0.5,
+        writer: str = "direct",
+        write_noise: float = 0.5,
+        write_refine_steps: int = 0,
+        solver: str = "ridge",
+        solver_iterations: int = 0,
+        read_ridge: str = "tiny",
+        posterior: str = "per_slot",
+        shared_noise: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if not 1 <= memory_size < code_size:
+            raise UserError(
+                "Expected 1 <= memory_size < code_size (with as many rows as "
+                "code dimensions a read returns its query unchanged), "
+                f"received memory_size={memory_size}, code_size={code_size}."
+            )
+        check_solver(solver)
+        check_choice("writer", writer, ("direct", "sequential"))
+        check_choice("read_ridge", read_ridge, ("tiny", "bayes"))
+        if observation_noise <= 0.0 or write_noise < 0.0:
+            raise UserError(
+                "Expected observation_noise > 0 and write_noise >= 0, "
+                f"received {observation_noise} and {write_noise}."
+            )
+        if write_refine_steps < 0 or solver_iterations < 0:
+            raise UserError(
+                "Expected write_refine_steps and solver_iterations >= 0, "
+                f"received {write_refine_steps} and {solver_iterations}."
+            )
+        # Half precision has no Cholesky factorisation, so the algebra keeps
+        # its own dtype under every policy.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.memory_size = memory_size
+        self.code_size = code_size
+        self.observation_noise = observation_noise
+        self.writer = writer
+        self.write_noise = write_noise
+        self.write_refine_steps = write_refine_steps
+        self.solver = solver
+        self.solver_iterations = solver_iterations
+        self.read_ridge = read_ridge
+        self.posterior = posterior
+        self.shared_noise = shared_noise
+        self.address_posterior = AddressPosterior(
+            memory_size,
+            observation_noise,
+            posterior,
+            shared_noise,
+            dtype=self.dtype_policy,
+            name="address_posterior",
+        )
+
+    def build(self, input_shape: tuple | None = None) -> None:
+        self.memory_mean = self.add_weight(
+            shape=(self.memory_size, self.code_size),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            name="memory_mean",
+        )
+        if self.writer == "sequential":
+            self.memory_log_variance = self.add_weight(
+                shape=(), initializer="zeros", name="memory_log_variance"
+            )
+        self.address_posterior.build()
+        self.built = True
+
+    @property
+    def memory_floats(self) -> int:
+        """How many numbers the memory of one episode holds."""
+        count = self.memory_size * self.code_size
+        if self.writer == "sequential":
+            count += self.memory_size**2
+        return count
+
+    def prior(self, batch_size: Any) -> dict[str, Any]:
+        """The memory before anything was written, for each of B episodes."""
+        memory = {"mean": self.memory_mean[None]}
+        if self.writer == "sequential":
+            variance = ops.exp(self.memory_log_variance) + 1e-6
+            identity = ops.eye(self.memory_size, dtype=self.compute_dtype)
+            memory["covariance"] = (variance * identity)[None]
+        return {
+            name: ops.repeat(value, batch_size, axis=0)
+            for name, value in memory.items()
+        }
+
+    def write(
+        self,
+        codes: Any,
+        weights: Any = None,
+        keys: Any = None,
+        seed: Any = None,
+        training: bool = False,
+    ) -> dict[str, Any]:
+        """Writes codes into a new memory.
+
+        Args:
+            codes: Z, `[B, T, C]`.
+            weights: `[B, T]`, 0 for an absent code; all 1 by default.
+            keys: `[B, T, C]`, what addresses the codes in M0, by default the
+                codes. Direct writer only.
+            seed: of the write noise, used in training alone.
+            training: whether to add the write noise.
+
+        Returns:
+            The memory, `{"mean": [B, K, C]}`; with `"covariance"`
+            `[B, K, K]` from the sequential writer.
+        """
+        codes = ops.cast(codes, self.compute_dtype)
+        keys = codes if keys is None else ops.cast(keys, self.compute_dtype)
+        if training and self.write_noise > 0.0:
+            noise = self.write_noise * normal(
+                ops.shape(codes), seed, self.compute_dtype
+            )
+            # One draw for address and content: two would make M a regression
+            # on noisy regressors.
+            codes, keys = codes + noise, keys + noise
+        if self.writer == "sequential":
+            if weights is None:
+                weights = ops.ones(ops.shape(codes)[:2], self.compute_dtype)
+            prior = self.prior(ops.shape(codes)[0])
+            mean, covariance = kalman_write(
+                codes,
+                ops.cast(weights, self.compute_dtype),
+                prior["mean"],
+                prior["covariance"],
+                self.observation_noise**2,
+            )
+            return {"mean": mean, "covariance": covariance}
+        if weights is not None:
+            # Least squares weighted by w is that of rows scaled by sqrt(w).
+            root = ops.sqrt(ops.cast(weights, self.compute_dtype))[..., None]
+            codes, keys = root * codes, root * keys
+        address = ops.matmul(keys, self._invert(self.memory_mean))
+        mean = self._least_squares(address, codes)
+        for _ in range(self.write_refine_steps):
+            address = ops.matmul(codes, self._invert(mean))
+            mean = self._least_squares(address, codes)
+        return {"mean": mean}
+
+    def accumulate(self, codes: Any, weights: Any = None) -> Any:
+        """Sufficient statistics of a direct write: `S = sum_t z_t^T z_t`.
+
+        Statistics add up: those of two sets of codes are the sum of theirs,
+        and subtracting a code's own forgets it exactly.
+
+        Args:
+            codes: `[B, T, C]`.
+            weights: `[B, T]`, 0 for an absent code.
+
+        Returns:
+            `[B, C, C]`, float64: in float32 the remains of forgotten codes
+            would not vanish.
+        """
+        codes = ops.cast(codes, "float64")
+        weighted = codes
+        if weights is not None:
+            weighted = codes * ops.cast(weights, codes.dtype)[..., None]
+        return ops.matmul(transpose(weighted), codes)
+
+    def write_statistics(self, statistics: Any) -> dict[str, Any]:
+        """The memory that a direct write of the same codes would give.
+
+        `M = (P^T S P)^+ P^T S` with P = M0^+, from the statistics alone.
+
+        Args:
+            statistics: S of `accumulate`, `[B, C, C]`.
+
+        Returns:
+            `{"mean": [B, K, C]}`.
+
+        Raises:
+            UserError: the sequential writer, whose result depends on order.
+        """
+        if self.writer != "direct":
+            raise UserError(
+                "Expected writer='direct' for writing from statistics, "
+                f"received writer={self.writer!r}, whose memory depends on "
+                "the order of the codes."
+            )
+        prior = ops.cast(self.memory_mean, "float64")
+        mean = self._regress(statistics, self._invert(prior))
+        for _ in range(self.write_refine_steps):
+            mean = self._regress(statistics, self._invert(mean))
+        return {"mean": ops.cast(mean, self.compute_dtype)}
+
+    def address(self, codes: Any, memory: dict[str, Any]) -> Any:
+        """`w = z M^+`: `[B, Q, C]` to `[B, Q, K]`."""
+        codes = ops.cast(codes, self.compute_dtype)
+        return ops.matmul(codes, self._invert(memory["mean"]))
+
+    def read(self, codes: Any, memory: dict[str, Any]) -> Any:
+        """Mean read-out `z M^+ M`: `[B, Q, C]` to `[B, Q, C]`."""
+        return ops.matmul(self.address(codes, memory), memory["mean"])
+
+    def sample(self, codes: Any, memory: dict[str, Any], seed: Any) -> Draw:
+        """Draws read-outs as the bound needs them.
+
+        Args:
+            codes: `[B, Q, C]`.
+            memory: as `write` returns it. One with a covariance is drawn
+                from first, so that its divergence is paid for.
+            seed: `int32[2]` or an integer.
+
+        Returns:
+            `Draw` with latents z `[B, Q, C]` and the term `kl_w` `[B, Q]`.
+        """
+        codes = ops.cast(codes, self.compute_dtype)
+        seeds = split_seed(make_seed(seed), 3)
+        mean = self._draw_memory(memory, seeds[2])
+        if self.read_ridge == "bayes":
+            ridge = self.observation_noise**2
+            inverse = pseudo_inverse(mean, ridge=ridge)
+        else:
+            inverse = self._invert(mean)
+        w_mean = ops.matmul(codes, inverse)
+        draw = self.address_posterior(w_mean, mean, seeds[0])
+        noise = normal(ops.shape(codes), seeds[1], self.compute_dtype)
+        latents = ops.matmul(draw.latents, mean)
+        latents = latents + self.observation_noise * noise
+        return draw._replace(latents=latents)
+
+    def sample_prior(
+        self, memory: dict[str, Any], num_samples: int, seed: Any
+    ) -> Any:
+        """Codes `w M` with w ~ N(0, I): `[B, num_samples, C]`."""
+        mean = memory["mean"]
+        shape = (ops.shape(mean)[0], num_samples, self.memory_size)
+        return ops.matmul(normal(shape, seed, self.compute_dtype), mean)
+
+    def kl(self, memory: dict[str, Any]) -> Any:
+        """KL of the written memory from its prior, `[B]` in nats.
+
+        Raises:
+            UserError: the direct writer, whose memory is a point without
+                density, so that no finite divergence exists.
+        """
+        if "covariance" not in memory:
+            raise UserError(
+                "Expected writer='sequential' for the memory's divergence, "
+                "received writer='direct', whose memory has no density."
+            )
+        prior = self.prior(ops.shape(memory["mean"])[0])
+        return kl_matrix_normal(
+            memory["mean"],
+            memory["covariance"],
+            prior["mean"],
+            prior["covariance"],
+        )
+
+    def _invert(self, matrix: Any) -> Any:
+        steps = self.solver_iterations or DEFAULT_ITERATIONS[self.solver]
+        return pseudo_inverse(
+            ops.convert_to_tensor(matrix), self.solver, steps
+        )
+
+    def _least_squares(self, matrix: Any, right: Any) -> Any:
+        steps = self.solver_iterations or DEFAULT_ITERATIONS[self.solver]
+        return least_squares(matrix, right, self.solver, steps)
+
+    def _regress(self, statistics: Any, inverse: Any) -> Any:
+        """`(P^T S P)^+ P^T S` by the solver's own filter on `W0 = Z P`."""
+        right = ops.matmul(transpose(inverse), statistics)
+        gram = ops.matmul(right, inverse)
+        # W0^+ Z = (W0^T W0)^+ W0^T Z. The Gram's square root L^T stands in
+        # for W0, so that solver and ridge act on W0's singular values.
+        values, vectors = ops.eigh(gram)
+        floor = 1e-12 * ops.max(values, axis=-1, keepdims=True) + 1e-30
+        root = ops.sqrt(ops.maximum(values, 0.0))
+        keep = values > floor
+        scale = ops.where(keep, 1.0 / ops.where(keep, root, 1.0), 0.0)
+        stand_in = root[..., None] * transpose(vectors)
+        target = ops.matmul(scale[..., None] * transpose(vectors), right)
+        return self._least_squares(stand_in, target)
+
+    def _draw_memory(self, memory: dict[str, Any], seed: Any) -> Any:
+        mean = memory["mean"]
+        if "covariance" not in memory:
+            return mean
+        noise = normal(ops.shape(mean), seed, self.compute_dtype)
+        return sample_matrix_normal(mean, memory["covariance"], noise)
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        config.update(
+            memory_size=self.memory_size,
+            code_size=self.code_size,
+            observation_noise=self.observation_noise,
+            writer=self.writer,
+            write_noise=self.write_noise,
+            write_refine_steps=self.write_refine_steps,
+            solver=self.solver,
+            solver_iterations=self.solver_iterations,
+            read_ridge=self.read_ridge,
+            posterior=self.posterior,
+            shared_noise=self.shared_noise,
+        )
+        return config
+

@@ -1,0 +1,222 @@
+"""The package's one training step and one test step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from kgpm.errors import UserError
+from kgpm.ops import KL_MEMORY
+from kgpm.ops import fold_in
+from kgpm.ops import make_seed
+from kgpm.ops import nelbo
+from kgpm.ops import nelbo_full
+
+
+class BoundModel(keras.Model):
+    """A model trained on per-image terms of a variational bound.
+
+    A subclass computes `bound_terms`, a dict of `[B, T]` tensors in nats, and
+    says which ones in `term_names`. The step below turns them into one loss,
+    exact on any number of replicas and for uneven batches: the global weight
+    of the batch and the gradients are summed over the replicas here, the
+    global norm is clipped after that, and each replica hands its share to the
+    optimizer, which sums once more.
+
+    Batches are `{"images": [B, T, H, W, C], "weights": [B, T]}` or images
+    alone; an image of weight 0 counts nowhere.
+    """
+
+    # Auxiliary terms are trained on, but belong to no bound.
+    auxiliary_weights: Mapping[str, float] = {}
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the terms of `bound_terms`, `nll` first."""
+        raise NotImplementedError
+
+    def bound_terms(
+        self,
+        images: Any,
+        weights: Any = None,
+        seed: Any = None,
+        training: bool = False,
+    ) -> dict[str, Any]:
+        """Per-image terms of the bound, each `[B, T]` in nats."""
+        raise NotImplementedError
+
+    def training_terms(
+        self, images: Any, weights: Any, seed: Any
+    ) -> dict[str, Any]:
+        """`bound_terms` in training mode plus the auxiliary terms."""
+        return self.bound_terms(images, weights, seed, training=True)
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        kl_warmup_steps: int = 0,
+        seed: int = 0,
+        jit_compile: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Configures training.
+
+        Args:
+            optimizer: a Keras optimizer or its name. Its `global_clipnorm`
+                is honoured, also over replicas.
+            kl_warmup_steps: steps over which the divergences' weight in the
+                loss rises linearly from 0 to 1. Metrics always show them at
+                weight 1.
+            seed: of the training noise; with the optimizer's step it fixes
+                every draw.
+            jit_compile: whether XLA compiles the step. Off by default:
+                compiled convolutions are slower on a CPU, and XLA draws
+                other noise from the same seed.
+            **kwargs: of `keras.Model.compile`, but no losses or metrics: the
+                model's terms are both.
+
+        Raises:
+            UserError: per-variable clipping, or float16, which would need
+                loss scaling.
+        """
+        optimizer = keras.optimizers.get(optimizer)
+        if optimizer.clipnorm is not None or optimizer.clipvalue is not None:
+            raise UserError(
+                "Expected an optimizer that clips by global_clipnorm only, "
+                "received clipnorm or clipvalue; pass global_clipnorm."
+            )
+        if keras.config.dtype_policy().compute_dtype == "float16":
+            raise UserError(
+                "Expected a dtype policy of float32 or mixed_bfloat16, "
+                "received mixed_float16, which would need loss scaling."
+            )
+        if kl_warmup_steps < 0:
+            raise UserError(
+                "Expected kl_warmup_steps of at least 0, "
+                f"received {kl_warmup_steps}."
+            )
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self.kl_warmup_steps = kl_warmup_steps
+        self.noise_seed = seed
+        names = ["loss", "nelbo", *self.term_names, *self.auxiliary_weights]
+        if KL_MEMORY in self.term_names:
+            names.insert(2, "nelbo_full")
+        self._term_metrics = {
+            name: keras.metrics.Mean(name=name) for name in names
+        }
+        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+
+    def get_compile_config(self) -> dict | None:
+        if not self.compiled:
+            return None
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "kl_warmup_steps": self.kl_warmup_steps,
+            "seed": self.noise_seed,
+            "jit_compile": self.jit_compile,
+        }
+
+    def compile_from_config(self, config: dict) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    @property
+    def metrics(self) -> list:
+        if not self.compiled:
+            return []
+        return [*self._term_metrics.values(), self._gradient_norm]
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        images, weights = unpack_batch(data)
+        replica = tf.distribute.get_replica_context()
+        replicas = replica.num_replicas_in_sync
+        step = self.optimizer.iterations
+        seed = fold_in(fold_in(self.noise_seed, step), _replica_id(replica))
+        total = ops.sum(weights)
+        if replicas > 1:
+            total = replica.all_reduce("sum", total)
+        with tf.GradientTape() as tape:
+            terms = self.training_terms(images, weights, seed)
+            per_image = self._loss(terms, self._kl_weight(step))
+            loss = ops.sum(weights * per_image) / ops.maximum(total, 1e-12)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        if replicas > 1:
+            gradients = replica.all_reduce("sum", gradients)
+        norm = tf.linalg.global_norm(gradients)
+        limit = self.optimizer.global_clipnorm
+        if limit is not None:
+            # Scaled here, before the share of a replica is taken: Keras
+            # clips each share, which would be another step.
+            gradients, _ = tf.clip_by_global_norm(gradients, limit, norm)
+        self.optimizer.apply(
+            [gradient / replicas for gradient in gradients],
+            self.trainable_variables,
+        )
+        self._update_metrics(terms, per_image, weights)
+        self._gradient_norm.update_state(norm)
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        images, weights = unpack_batch(data)
+        # The weight scored so far differs from batch to batch and starts at
+        # zero in every evaluation: fresh noise a batch, the same each time.
+        scored = self._term_metrics["loss"].count
+        replica = tf.distribute.get_replica_context()
+        seed = fold_in(fold_in(self.noise_seed, scored), _replica_id(replica))
+        terms = self.bound_terms(images, weights, seed)
+        self._update_metrics(terms, self._loss(terms, 1.0), weights)
+        results = self.get_metrics_result()
+        skipped = (self._gradient_norm.name, *self.auxiliary_weights)
+        return {k: v for k, v in results.items() if k not in skipped}
+
+    def _loss(self, terms: Mapping[str, Any], kl_weight: Any) -> Any:
+        loss = terms["nll"]
+        for name, value in terms.items():
+            if name.startswith("kl_"):
+                loss = loss + kl_weight * value
+            elif name in self.auxiliary_weights:
+                loss = loss + self.auxiliary_weights[name] * value
+        return loss
+
+    def _kl_weight(self, step: Any) -> Any:
+        if self.kl_warmup_steps == 0:
+            return 1.0
+        share = (ops.cast(step, "float32") + 1.0) / self.kl_warmup_steps
+        return ops.minimum(share, 1.0)
+
+    def _update_metrics(
+        self, terms: Mapping[str, Any], loss: Any, weights: Any
+    ) -> None:
+        values = {**terms, "loss": loss, "nelbo": nelbo(terms)}
+        if KL_MEMORY in terms:
+            values["nelbo_full"] = nelbo_full(terms)
+        for name, value in values.items():
+            self._term_metrics[name].update_state(value, weights)
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        """Nothing to do: every model is built by its constructor.
+
+        Keras would trace a throw-away step here, which fails for uneven
+        batches under a distribution strategy.
+        """
+
+
+def unpack_batch(data: Any) -> tuple[Any, Any]:
+    """Images `[B, T, H, W, C]` and weights `[B, T]` of a batch."""
+    data = keras.utils.unpack_x_y_sample_weight(data)[0]
+    if isinstance(data, Mapping):
+        images, weights = data["images"], data.get("weights")
+    else:
+        images, weights = data, None
+    images = ops.convert_to_tensor(images)
+    if weights is None:
+        weights = ops.ones(ops.shape(images)[:2])
+    return images, ops.cast(weights, "float32")
+
+
+def _replica_id(replica: Any) -> Any:
+    return make_seed(replica.replica_id_in_sync_group)[0]

@@ -1,0 +1,226 @@
+"""Generative Pseudo-Inverse Memory."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgpm.errors import UserError
+from kgpm.layers import Draw
+from kgpm.layers import OrderingLSTM
+from kgpm.layers import PseudoInverseMemory
+from kgpm.layers import check_choice
+from kgpm.models.memory_model import MemoryModel
+from kgpm.ops import KL_MEMORY
+
+
+@keras.saving.register_keras_serializable(package="kgpm")
+class GPM(MemoryModel):
+    """Generative Pseudo-Inverse Memory (Pham et al., ICLR 2022).
+
+    An encoder makes codes, `PseudoInverseMemory` writes and reads them, a
+    decoder gives the likelihood of the pixels. The bound of the direct writer
+    is conditional: its memory is a function of the images without a density,
+    so the memory itself costs nothing. The sequential writer's has one, and
+    `kl_memory` with it.
+
+    Args:
+        image_shape: `(H, W, C)`.
+        memory_size: K, rows of the memory, less than `code_size`.
+        code_size: C, length of a code.
+        likelihood: `bernoulli`, `gaussian`, `discretized_logistic`,
+            `discretized_logistic_mixture`, or an instance.
+        width: channels of encoder and decoder, one number or a list, finest
+            scale first.
+        num_blocks: residual blocks at each scale.
+        normalization: `group` or `none`.
+        observation_noise: s of p(z | w, M) = N(w M, s^2 I).
+        writer: `direct` or `sequential`.
+        write_noise: standard deviation of the noise on written codes in
+            training.
+        write_refine_steps: least-squares steps after a direct write.
+        solver: `ridge`, `newton`, `hyperpower`, `svd` or `reference`.
+        solver_iterations: of an iterative solver, 0 for its default.
+        read_ridge: `tiny` or `bayes`.
+        posterior: `per_slot` or `analytic`.
+        ordering: `none`, or `lstm`: keys of a direct write see the episode.
+        autoencoder_weight: weight of the bijective term in the loss.
+        shared_noise: the published code's noise: **not a bound**.
+        **kwargs: of `keras.Model`.
+
+    Raises:
+        UserError: arguments that make no model.
+
+    Example:
+        >>> model = GPM(image_shape=(28, 28, 1))
+        >>> memory = model.write(episode)
+        >>> steps = model.denoise(queries, memory, num_steps=10)
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple = (28, 28, 1),
+        memory_size: int = 32,
+        code_size: int = 100,
+        likelihood: Any = "bernoulli",
+        width: int | list = 16,
+        num_blocks: int = 1,
+        normalization: str = "group",
+        observation_noise: float = 0.5,
+        writer: str = "direct",
+        write_noise: float = 0.5,
+        write_refine_steps: int = 0,
+        solver: str = "ridge",
+        solver_iterations: int = 0,
+        read_ridge: str = "tiny",
+        posterior: str = "per_slot",
+        ordering: str = "none",
+        autoencoder_weight: float = 1.0,
+        shared_noise: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        check_choice("ordering", ordering, ("none", "lstm"))
+        if ordering == "lstm" and writer == "sequential":
+            raise UserError(
+                "Expected ordering='none' with writer='sequential', which "
+                "keeps an order of its own, received ordering='lstm'."
+            )
+        memory = PseudoInverseMemory(
+            memory_size=memory_size,
+            code_size=code_size,
+            observation_noise=observation_noise,
+            writer=writer,
+            write_noise=write_noise,
+            write_refine_steps=write_refine_steps,
+            solver=solver,
+            solver_iterations=solver_iterations,
+            read_ridge=read_ridge,
+            posterior=posterior,
+            shared_noise=shared_noise,
+            name="memory",
+        )
+        super().__init__(
+            image_shape,
+            code_size,
+            likelihood,
+            width,
+            num_blocks,
+            normalization,
+            autoencoder_weight,
+            **kwargs,
+        )
+        self.memory = memory
+        self.memory.build()
+        self.memory_size = memory_size
+        self.ordering = ordering
+        if ordering == "lstm":
+            self.ordering_lstm = OrderingLSTM(code_size, name="ordering_lstm")
+            self.ordering_lstm.build()
+        self.built = True
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        if self.memory.writer == "sequential":
+            return ("nll", "kl_w", KL_MEMORY)
+        return ("nll", "kl_w")
+
+    @property
+    def memory_floats(self) -> int:
+        return self.memory.memory_floats
+
+    def memory_rows(self, memory: dict[str, Any]) -> Any:
+        """Rows of the memory for display, `[B, K, C]`."""
+        return memory["mean"]
+
+    def prior_memory(self, batch_size: Any) -> dict[str, Any]:
+        return self.memory.prior(batch_size)
+
+    def write_codes(
+        self,
+        codes: Any,
+        weights: Any = None,
+        seed: Any = None,
+        training: bool = False,
+    ) -> dict[str, Any]:
+        keys = None
+        if self.ordering == "lstm":
+            keys = self.ordering_lstm(codes, weights)
+        return self.memory.write(codes, weights, keys, seed, training)
+
+    def sample_latents(
+        self, codes: Any, memory: dict[str, Any], seed: Any
+    ) -> Draw:
+        return self.memory.sample(codes, memory, seed)
+
+    def mean_latents(self, codes: Any, memory: dict[str, Any]) -> Any:
+        return self.memory.read(codes, memory)
+
+    def sample_prior_latents(
+        self, memory: dict[str, Any], num_samples: int, seed: Any
+    ) -> Any:
+        return self.memory.sample_prior(memory, num_samples, seed)
+
+    def address_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
+        address = self.memory.address(codes, memory)
+        return 0.5 * ops.sum(ops.square(address), axis=-1)
+
+    def memory_divergence(self, memory: dict[str, Any]) -> Any:
+        return self.memory.kl(memory)
+
+    def update(
+        self, images: Any, statistics: Any = None, weights: Any = None
+    ) -> Any:
+        """Adds images to the statistics of a streaming write.
+
+        Args:
+            images: `[B, T, H, W, C]`, any number of them at a time.
+            statistics: of the images so far, `[B, C, C]`; none to begin.
+            weights: `[B, T]`, 0 for an absent image.
+
+        Returns:
+            Statistics `[B, C, C]`; `write_statistics` makes the memory that
+            writing all images at once would give.
+
+        Raises:
+            UserError: a model whose write depends on the images' order.
+        """
+        self._check_streaming()
+        added = self.memory.accumulate(self.encode(images), weights)
+        return added if statistics is None else statistics + added
+
+    def forget(
+        self, images: Any, statistics: Any, weights: Any = None
+    ) -> Any:
+        """Takes images out of the statistics, as if never written."""
+        self._check_streaming()
+        removed = self.memory.accumulate(self.encode(images), weights)
+        return statistics - removed
+
+    def write_statistics(self, statistics: Any) -> dict[str, Any]:
+        """The memory of the images in `statistics`, `[B, C, C]`."""
+        self._check_streaming()
+        return self.memory.write_statistics(statistics)
+
+    def _check_streaming(self) -> None:
+        if self.ordering != "none":
+            raise UserError(
+                "Expected ordering='none' for a streaming write, received "
+                f"ordering={self.ordering!r}, whose keys depend on order."
+            )
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        config.update(
+            memory_size=self.memory_size,
+            observation_noise=self.memory.observation_noise,
+            writer=self.memory.writer,
+            write_noise=self.memory.write_noise,
+            write_refine_steps=self.memory.write_refine_steps,
+            solver=self.memory.solver,
+            solver_iterations=self.memory.solver_iterations,
+            read_ridge=self.memory.read_ridge,
+            posterior=self.memory.posterior,
+            ordering=self.ordering,
+            shared_noise=self.memory.shared_noise,
+        )
+        return config

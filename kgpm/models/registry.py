@@ -1,0 +1,25 @@
+"""Models by name."""
+
+import difflib
+
+from kgpm.errors import UserError
+from kgpm.models.gpm import GPM
+from kgpm.models.memory_model import MemoryModel
+
+MODELS: dict[str, type[MemoryModel]] = {"gpm": GPM}
+
+
+def get(name: str) -> type[MemoryModel]:
+    """The model class of a name, such as `gpm`.
+
+    Raises:
+        UserError: unknown name, with the nearest known one.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    near = difflib.get_close_matches(name.lower(), MODELS, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UserError(
+        f"Expected model to be one of {', '.join(sorted(MODELS))}, "
+        f"received {name!r}.{hint}"
+    )

@@ -1,0 +1,57 @@
+"""Pure functions on tensors: solves, divergences, bounds and noise."""
+
+from kgpm.ops.bounds import KL_MEMORY
+from kgpm.ops.bounds import importance_weighted_bound
+from kgpm.ops.bounds import nelbo
+from kgpm.ops.bounds import nelbo_full
+from kgpm.ops.gaussian import kl_diagonal
+from kgpm.ops.gaussian import kl_diagonal_standard
+from kgpm.ops.gaussian import kl_matrix_normal
+from kgpm.ops.gaussian import kl_precision_standard
+from kgpm.ops.gaussian import sample_matrix_normal
+from kgpm.ops.gaussian import symmetrize
+from kgpm.ops.kalman import kalman_write
+from kgpm.ops.kalman import ridge_address
+from kgpm.ops.linear_algebra import add_diagonal
+from kgpm.ops.linear_algebra import cholesky_solve
+from kgpm.ops.linear_algebra import log_determinant
+from kgpm.ops.linear_algebra import transpose
+from kgpm.ops.pseudo_inverse import DEFAULT_ITERATIONS
+from kgpm.ops.pseudo_inverse import SOLVERS
+from kgpm.ops.pseudo_inverse import check_solver
+from kgpm.ops.pseudo_inverse import least_squares
+from kgpm.ops.pseudo_inverse import pseudo_inverse
+from kgpm.ops.random import fold_in
+from kgpm.ops.random import make_seed
+from kgpm.ops.random import normal
+from kgpm.ops.random import split_seed
+from kgpm.ops.random import uniform
+
+__all__ = [
+    "DEFAULT_ITERATIONS",
+    "KL_MEMORY",
+    "SOLVERS",
+    "add_diagonal",
+    "check_solver",
+    "cholesky_solve",
+    "fold_in",
+    "importance_weighted_bound",
+    "kalman_write",
+    "kl_diagonal",
+    "kl_diagonal_standard",
+    "kl_matrix_normal",
+    "kl_precision_standard",
+    "least_squares",
+    "log_determinant",
+    "make_seed",
+    "nelbo",
+    "nelbo_full",
+    "normal",
+    "pseudo_inverse",
+    "ridge_address",
+    "sample_matrix_normal",
+    "split_seed",
+    "symmetrize",
+    "transpose",
+    "uniform",
+]

@@ -1,0 +1,100 @@
+"""Kullback-Leibler divergences between Gaussians, in nats."""
+
+from typing import Any
+
+from keras import ops
+
+from kgpm.ops.linear_algebra import cholesky_solve
+from kgpm.ops.linear_algebra import log_determinant
+from kgpm.ops.linear_algebra import transpose
+
+
+def kl_diagonal_standard(mean: Any, log_variance: Any) -> Any:
+    """KL of N(mean, diag(exp(log_variance))) from N(0, I).
+
+    Args:
+        mean: `[..., K]`.
+        log_variance: broadcastable to `mean`, one value a dimension.
+
+    Returns:
+        `[...]`, summed over K.
+    """
+    log_variance = ops.broadcast_to(log_variance, ops.shape(mean))
+    terms = ops.exp(log_variance) + ops.square(mean) - 1.0 - log_variance
+    return 0.5 * ops.sum(terms, axis=-1)
+
+
+def kl_diagonal(
+    mean: Any, log_variance: Any, prior_mean: Any, prior_log_variance: Any
+) -> Any:
+    """KL between two diagonal Gaussians, `[..., K]` to `[...]`."""
+    difference = log_variance - prior_log_variance
+    distance = ops.square(mean - prior_mean) * ops.exp(-prior_log_variance)
+    terms = ops.exp(difference) + distance - 1.0 - difference
+    return 0.5 * ops.sum(terms, axis=-1)
+
+
+def kl_precision_standard(mean: Any, precision_factor: Any) -> Any:
+    """KL of N(mean, (L L^T)^-1) from N(0, I).
+
+    Args:
+        mean: `[..., Q, K]`, several means that share one precision.
+        precision_factor: lower Cholesky factor L of the precision,
+            `[..., K, K]`.
+
+    Returns:
+        `[..., Q]`.
+    """
+    size = precision_factor.shape[-1]
+    identity = ops.broadcast_to(
+        ops.eye(size, dtype=precision_factor.dtype),
+        ops.shape(precision_factor),
+    )
+    root = ops.solve_triangular(precision_factor, identity, lower=True)
+    trace = ops.sum(ops.square(root), axis=(-2, -1))
+    shared = trace - size + log_determinant(precision_factor)
+    return 0.5 * (shared[..., None] + ops.sum(ops.square(mean), axis=-1))
+
+
+def kl_matrix_normal(
+    mean: Any, covariance: Any, prior_mean: Any, prior_covariance: Any
+) -> Any:
+    """KL between matrix normals with the identity as column covariance.
+
+    `MN(R, U, I)` from `MN(R0, U0, I)`, with full log-determinants:
+    `1/2 [C (tr(U0^-1 U) - K + ln|U0| - ln|U|)
+    + tr((R - R0)^T U0^-1 (R - R0))]`.
+
+    Args:
+        mean: R, `[..., K, C]`.
+        covariance: U, `[..., K, K]`, positive definite.
+        prior_mean: R0, `[..., K, C]` with the same leading axes.
+        prior_covariance: U0, `[..., K, K]` with the same leading axes.
+
+    Returns:
+        `[...]`.
+    """
+    rows, columns = mean.shape[-2], mean.shape[-1]
+    factor = ops.cholesky(covariance)
+    prior_factor = ops.cholesky(prior_covariance)
+    ratio = cholesky_solve(prior_factor, covariance)
+    trace = ops.sum(ops.diagonal(ratio, axis1=-2, axis2=-1), axis=-1)
+    shift = ops.solve_triangular(prior_factor, mean - prior_mean, lower=True)
+    determinants = log_determinant(prior_factor) - log_determinant(factor)
+    return 0.5 * (
+        columns * (trace - rows + determinants)
+        + ops.sum(ops.square(shift), axis=(-2, -1))
+    )
+
+
+def sample_matrix_normal(mean: Any, covariance: Any, noise: Any) -> Any:
+    """`R + chol(U) noise`: a draw of MN(R, U, I) from standard noise.
+
+    All `[..., K, C]` but `covariance`, `[..., K, K]`.
+    """
+    return mean + ops.matmul(ops.cholesky(covariance), noise)
+
+
+def symmetrize(matrix: Any) -> Any:
+    """The symmetric part of `[..., m, m]`."""
+    return 0.5 * (matrix + transpose(matrix))

@@ -1,0 +1,31 @@
+"""What a batch of a data set holds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def unpack(batch: Any) -> tuple[Any, Any]:
+    """Images and weights of the episodes that hold at least one image.
+
+    An episode that is nothing but padding has nothing to write, and its
+    memory must not stand for that of "another episode".
+
+    Args:
+        batch: `{"images": [B, T, H, W, C], "weights": [B, T]}`, or images.
+
+    Returns:
+        Images `[b, T, H, W, C]` and weights `[b, T]`, b <= B.
+    """
+    if isinstance(batch, Mapping):
+        images, weights = batch["images"], batch.get("weights")
+    else:
+        images, weights = batch, None
+    if weights is None:
+        return images, tf.ones(images.shape[:2])
+    present = np.any(np.asarray(weights) > 0, axis=1)
+    if present.all():
+        return images, weights
+    return tf.boolean_mask(images, present), tf.boolean_mask(weights, present)

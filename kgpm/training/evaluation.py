@@ -1,0 +1,308 @@
+"""Scores a model on a split under one honest protocol, in nats per image.
+
+Four figures, each over the same images and the same noise:
+
+    A        the memory was written from the scored images themselves;
+    B        the scored image was left out of what was written;
+    C_prior  nothing was written;
+    C_other  the memory was written from another episode.
+
+A is a bound on log p(x | M(x)), not on log p(x): a memory of T images can make
+it as low as ln T. B is a predictive bound, and the distance from A and B to C
+is what the memory contributes.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgpm import ops
+from kgpm.errors import UserError
+from kgpm.training.batches import unpack
+
+FIGURES = {
+    "A": "conditional",
+    "B": "held-out query",
+    "C_prior": "memory not written",
+    "C_other": "another episode's memory",
+}
+
+
+def evaluate(
+    model: Any,
+    dataset: Any,
+    *,
+    seed: int = 0,
+    num_draws: int = 1,
+    num_importance_samples: int = 0,
+    split: str = "test",
+    description: str = "",
+    progress: bool | None = None,
+) -> dict:
+    """Scores every image of `dataset` whose weight is not zero.
+
+    Terms are computed per image in inference mode and averaged over images,
+    never over batches. The standard error is the sample standard deviation
+    over images divided by sqrt(n). The noise depends on `seed`, the batch and
+    the draw alone, so two models are compared under the same noise.
+
+    Args:
+        model: a `MemoryModel`.
+        dataset: batches `{"images": [B, T, H, W, C], "weights": [B, T]}` (or
+            `[B, T, H, W, C]`), each image with weight 1 once, padding 0.
+        seed: of the noise.
+        num_draws: noise draws averaged per image.
+        num_importance_samples: if not 0, figure A also gets `nelbo_iw`, the
+            importance-weighted bound of that many samples (Burda et al.
+            2016), which is tighter than `nelbo` and not comparable with it.
+        split: name of the split, for the record.
+        description: one line about the data, for the record.
+        progress: whether to show a bar; by default on a terminal only.
+
+    Returns:
+        A dict that `json` can write. `figures` maps each key of `FIGURES` to
+        `None` or to a dict of the terms, `nelbo`, `nelbo_full` where the
+        memory has a density, and bits per dimension, each
+        `{"mean": float, "standard_error": float}`. `None` in place of a
+        number means that it is not finite.
+
+    Raises:
+        UserError: if there is no image to score, or a count is too small.
+    """
+    _check_count("num_draws", num_draws, 1)
+    _check_count("num_importance_samples", num_importance_samples, 0)
+    started = time.perf_counter()
+    num_batches = int(dataset.cardinality())
+    if num_batches == tf.data.INFINITE_CARDINALITY:
+        raise UserError(
+            "evaluate expected a data set that ends, received one that "
+            "repeats without end; build it with repeat=False."
+        )
+    scorer = _Scorer(model, seed, num_draws, num_importance_samples)
+    bar = None
+    if sys.stdout.isatty() if progress is None else progress:
+        bar = keras.utils.Progbar(
+            num_batches if num_batches > 0 else None, unit_name="batch"
+        )
+    for index, batch in enumerate(dataset):
+        nelbo = scorer.update(index, *unpack(batch))
+        if bar is not None:
+            bar.update(index + 1, [("nelbo", nelbo)])
+    if bar is not None and num_batches < 0:
+        bar.update(scorer.num_batches, finalize=True)
+    if scorer.num_images == 0:
+        raise UserError(
+            f"evaluate expected at least one image of the {split} split, "
+            "received none; check the split and the size of its episodes."
+        )
+    return {
+        "model": type(model).__name__,
+        "image_shape": [int(side) for side in model.image_shape],
+        "split": split,
+        "description": description,
+        "num_images": scorer.num_images,
+        "num_episodes": scorer.num_episodes,
+        "episode_length": scorer.episode_length,
+        "seed": int(seed),
+        "num_draws": num_draws,
+        "num_importance_samples": num_importance_samples,
+        "units": "nats/image",
+        "figures": scorer.figures(),
+        "memory_floats_per_image": model.memory_floats / scorer.episode_length,
+        "parameters": int(model.count_params()),
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+class _Scorer:
+    """Collects the terms of every image, batch after batch."""
+
+    def __init__(
+        self, model: Any, seed: int, num_draws: int, num_samples: int
+    ) -> None:
+        self._model = model
+        self._seed = ops.make_seed(seed)
+        self._num_draws = num_draws
+        self._num_samples = num_samples
+        self._terms: dict[str, dict[str, list]] = {key: {} for key in FIGURES}
+        self._last_memories: list | None = None
+        self._waiting: tuple | None = None
+        self.num_images = 0
+        self.num_episodes = 0
+        self.num_batches = 0
+        self.episode_length = 0
+        # Each is traced once per shape: a last, smaller batch costs one more.
+        self._conditional = tf.function(
+            lambda images, weights, seed: model.bound_terms(
+                images, weights=weights, seed=seed
+            )
+        )
+        self._held_out = tf.function(
+            lambda images, weights, seed: model.held_out_terms(
+                images, weights=weights, seed=seed
+            )
+        )
+        self._query = tf.function(
+            lambda images, memory, seed: model.query_terms(
+                images, memory, seed=seed
+            )
+        )
+        self._write = tf.function(
+            lambda images, weights, seed: model.write(
+                images, weights=weights, seed=seed
+            )
+        )
+        self._log_likelihood = tf.function(
+            lambda images, memory, seed: model.log_likelihood(
+                images,
+                memory=memory,
+                num_importance_samples=num_samples,
+                seed=seed,
+            )
+        )
+
+    def update(self, index: int, images: Any, weights: Any) -> float:
+        """Scores one batch and returns its mean nelbo of figure A."""
+        self.num_batches = index + 1
+        self.episode_length = int(images.shape[1])
+        if not len(weights):
+            return float("nan")
+        mask = np.asarray(weights) >= 0
+        self.num_images += int(mask.sum())
+        self.num_episodes += int(images.shape[0])
+        batch_seed = ops.fold_in(self._seed, index)
+        seeds = [ops.fold_in(batch_seed, i) for i in range(self._num_draws)]
+        conditional = [self._conditional(images, weights, s) for s in seeds]
+        self._add("A", conditional, mask)
+        self._add(
+            "B", [self._held_out(images, weights, s) for s in seeds], mask
+        )
+        prior = self._model.prior_memory(images.shape[0])
+        self._add(
+            "C_prior", [self._query(images, prior, s) for s in seeds], mask
+        )
+        memories = [self._write(images, weights, s) for s in seeds]
+        if self._num_samples:
+            log_likelihood = self._log_likelihood(images, memories[0], seeds[0])
+            self._add("A", [{"nelbo_iw": -log_likelihood}], mask)
+        self._score_other_memory(images, mask, memories, seeds)
+        return float(np.mean(np.asarray(ops.nelbo(conditional[0]))[mask]))
+
+    def _score_other_memory(
+        self, images: Any, mask: np.ndarray, memories: list, seeds: list
+    ) -> None:
+        """Scores each episode with the memory of the one before it.
+
+        The first batch has none before it and takes its own last memory for
+        its first episode; if that batch is a single episode, it waits for the
+        next batch.
+        """
+        previous = self._last_memories
+        self._last_memories = [
+            tf.nest.map_structure(lambda m: m[-1:], memory)
+            for memory in memories
+        ]
+        if previous is None and images.shape[0] == 1:
+            self._waiting = (images, mask, seeds)
+            return
+        if self._waiting is not None:
+            first_images, first_mask, first_seeds = self._waiting
+            self._waiting = None
+            others = [
+                tf.nest.map_structure(lambda m: m[:1], memory)
+                for memory in memories
+            ]
+            self._add_other(first_images, first_mask, others, first_seeds)
+        before = self._last_memories if previous is None else previous
+        shifted = [
+            tf.nest.map_structure(
+                lambda last, own: tf.concat([last, own[:-1]], axis=0),
+                last_memory,
+                memory,
+            )
+            for last_memory, memory in zip(before, memories, strict=True)
+        ]
+        self._add_other(images, mask, shifted, seeds)
+
+    def _add_other(
+        self, images: Any, mask: np.ndarray, memories: list, seeds: list
+    ) -> None:
+        terms = [
+            self._query(images, memory, seed)
+            for memory, seed in zip(memories, seeds, strict=True)
+        ]
+        self._add("C_other", terms, mask)
+
+    def _add(
+        self, figure: str, draws: Sequence[Mapping[str, Any]], mask: np.ndarray
+    ) -> None:
+        for name in draws[0]:
+            values = [np.asarray(terms[name], "float64") for terms in draws]
+            per_image = np.mean(values, axis=0)[mask]
+            self._terms[figure].setdefault(name, []).append(per_image)
+
+    def figures(self) -> dict[str, dict | None]:
+        return {
+            figure: self._summary(figure, parts) if parts else None
+            for figure, parts in self._terms.items()
+        }
+
+    def _summary(self, figure: str, parts: Mapping[str, list]) -> dict:
+        terms = {name: np.concatenate(part) for name, part in parts.items()}
+        weighted = terms.pop("nelbo_iw", None)
+        nelbo = ops.nelbo(terms)
+        columns = {"nelbo": nelbo}
+        if ops.KL_MEMORY in terms:
+            columns["nelbo_full"] = ops.nelbo_full(terms)
+        if weighted is not None:
+            columns["nelbo_iw"] = weighted
+        columns.update(terms)
+        # Of the whole bound, and of its two parts: a likelihood may add a
+        # constant (the 8 bits of a dequantised density), and that belongs to
+        # the part of the pixels.
+        total = self._bits_per_dim(nelbo)
+        pixels = self._bits_per_dim(terms["nll"])
+        columns["bits_per_dim"] = total
+        columns["bits_per_dim_nll"] = pixels
+        columns["bits_per_dim_kl"] = total - pixels
+        if weighted is not None:
+            columns["bits_per_dim_iw"] = self._bits_per_dim(weighted)
+        summary: dict[str, Any] = {"title": FIGURES[figure]}
+        summary.update(
+            (name, mean_and_standard_error(values))
+            for name, values in columns.items()
+        )
+        return summary
+
+    def _bits_per_dim(self, nats: np.ndarray) -> np.ndarray:
+        model = self._model
+        return np.asarray(
+            model.likelihood.bits_per_dim(nats, model.image_shape), "float64"
+        )
+
+
+def mean_and_standard_error(values: Any) -> dict[str, float | None]:
+    """Mean of `values` and its standard error; `None` where not finite."""
+    values = np.asarray(values, "float64").ravel()
+    error = float("nan")
+    if len(values) > 1:
+        error = float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    mean = float(np.mean(values)) if len(values) else float("nan")
+    return {
+        "mean": mean if np.isfinite(mean) else None,
+        "standard_error": error if np.isfinite(error) else None,
+    }
+
+
+def _check_count(name: str, value: int, minimum: int) -> None:
+    if not isinstance(value, int) or value < minimum:
+        raise UserError(
+            f"evaluate expected {name} to be an integer of at least "
+            f"{minimum}, received {value!r}; pass a larger one."
+        )

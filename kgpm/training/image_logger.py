@@ -1,0 +1,125 @@
+"""Pictures in TensorBoard while a model trains."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgpm import ops
+from kgpm.errors import UserError
+from kgpm.training import pictures
+from kgpm.training import sheets
+from kgpm.training.retrieval import is_binary
+
+
+class ImageLogger(keras.callbacks.Callback):
+    """Writes what one fixed episode looks like to the model, as it learns.
+
+    Every `every` epochs: `reconstructions` (images above their reads),
+    `denoising` (clean, corrupted query, each read), `generation` (samples step
+    by step, with the nearest written image). The same episode, corruption and
+    noise each time, from seeds of their own: training draws the same numbers
+    with and without this callback.
+
+    Args:
+        log_dir: directory of the event file, `logs/images` of a run.
+        images: `[T, H, W, C]`, the episode, best one of the validation split.
+        corrupt: `(images, seed) -> images`, `[1, n, H, W, C]`.
+        every: epochs between pictures; the first epoch always has some.
+        num_steps: reads and generation steps.
+        num_rows: images denoised, and samples generated.
+        threshold: see `MemoryModel.denoise`.
+        seed: of corruption and generation.
+
+    Raises:
+        UserError: if `every` is below 1 or `images` is not an episode.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike,
+        images: Any,
+        corrupt: Callable[[Any, Any], Any],
+        *,
+        every: int = 1,
+        num_steps: int = 10,
+        num_rows: int = 8,
+        threshold: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        images = tf.convert_to_tensor(images, "float32")
+        if images.shape.rank != 4 or not images.shape[0]:
+            raise UserError(
+                "ImageLogger expected one episode of images [T, H, W, C], "
+                f"received shape {tuple(images.shape)}; pass batch['images'][0]"
+            )
+        if every < 1:
+            raise UserError(
+                f"ImageLogger expected every of at least 1, received {every}; "
+                "leave the callback out for no pictures"
+            )
+        self._log_dir = Path(log_dir)
+        self._images = images[None]
+        self._every = every
+        self._num_steps = num_steps
+        self._num_rows = num_rows
+        self._threshold = threshold
+        corrupt_seed, self._seed = ops.split_seed(ops.make_seed(seed), 2)
+        self._queries = corrupt(self._images[:, :num_rows], corrupt_seed)
+        self._writer: Any = None
+        self._compute: Any = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        model = self.model
+
+        @tf.function
+        def compute(images: Any, queries: Any, seed: Any) -> tuple:
+            memory = model.write(images, seed=seed)
+            options = {
+                "num_steps": self._num_steps,
+                "threshold": self._threshold,
+            }
+            return (
+                model.read(images, memory),
+                model.denoise(queries, memory, **options),
+                model.generate(
+                    memory, num_samples=self._num_rows, seed=seed, **options
+                ),
+            )
+
+        self._compute = compute
+        self._writer = tf.summary.create_file_writer(str(self._log_dir))
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if epoch % self._every == 0:
+            self._write(epoch)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self, epoch: int) -> None:
+        read, denoised, generated = (
+            np.asarray(part)[0]
+            for part in self._compute(self._images, self._queries, self._seed)
+        )
+        images = np.asarray(self._images)[0]
+        queries = np.asarray(self._queries)[0]
+        drawn = {
+            "reconstructions": sheets.reconstructions(images, read),
+            "denoising": sheets.denoising(
+                images[: len(queries)], queries, denoised
+            ),
+            "generation": sheets.generation(
+                generated, images, binary=is_binary(self.model)
+            ),
+        }
+        with self._writer.as_default(step=epoch):
+            for name, layout in drawn.items():
+                tf.summary.image(name, pictures.draw_sheet(**layout)[None])
+        self._writer.flush()

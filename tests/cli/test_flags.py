@@ -1,0 +1,117 @@
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from kgpm import UserError
+from kgpm.cli import flags
+from kgpm.cli.main import help_text
+from kgpm.cli.main import parse
+from kgpm.data import BINARIZATIONS
+from kgpm.data import SOURCES
+from kgpm.train import define_flags
+
+# What the data decide, and what Keras adds to every model.
+NOT_FLAGS = {"image_shape", "kwargs"}
+
+
+def parsed(*arguments):
+    values = flags.FlagValues()
+    define_flags(values)
+    parse(values, ["--model_dir=runs/x", *arguments])
+    return values
+
+
+def constructor_arguments(model):
+    parameters = inspect.signature(model).parameters.values()
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.name not in NOT_FLAGS
+    }
+
+
+def test_every_argument_of_every_model_has_a_flag_with_its_default():
+    from kgpm.models import MODELS
+
+    values = parsed()
+    for model in MODELS.values():
+        arguments = constructor_arguments(model)
+        assert arguments == flags.model_arguments(values, model)
+
+
+def test_every_model_flag_is_an_argument_of_some_model():
+    from kgpm.models import MODELS
+
+    known = {"model"}.union(*map(constructor_arguments, MODELS.values()))
+    names = {flag.name for flag in flags.flags_in_group(parsed(), "model")}
+    assert names <= known
+
+
+def test_a_model_gets_the_flags_that_it_names():
+    def model(memory_size, *, width=3):
+        pass
+
+    assert flags.model_arguments(
+        parsed("--memory_size=7", "--width=8,16"), model
+    ) == {"memory_size": 7, "width": [8, 16]}
+
+
+def test_a_flag_that_the_model_does_not_take_is_refused():
+    def model(memory_size, width):
+        pass
+
+    # Given, but to no effect: so does a flags.cfg, which holds all flags.
+    flags.model_arguments(parsed("--code_size=100"), model)
+    with pytest.raises(UserError) as error:
+        flags.model_arguments(parsed("--code_size=101"), model)
+    assert "does not take --code_size" in str(error.value)
+    assert "--memory_size, --width" in str(error.value)
+
+
+def test_help_names_every_data_set_flag_and_default():
+    values = flags.FlagValues()
+    define_flags(values)
+    text = " ".join(help_text("kgpm.train", values, "Doc.").split())
+    for source in SOURCES:
+        assert source in text
+    for group in flags.GROUPS:
+        for flag in flags.flags_in_group(values, group):
+            assert f"{flag.name}:" in text
+            assert flag.help.endswith(".")
+            # absl shows each default but None, which the text must explain.
+            if flag.default is None:
+                assert "without it" in flag.help.lower() or (
+                    flag.name in ("model_dir", "max_minutes")
+                )
+
+
+def test_binarizations_are_those_of_the_data():
+    values = flags.FlagValues()
+    define_flags(values)
+    assert tuple(values["binarize"].parser.enum_values) == tuple(BINARIZATIONS)
+
+
+@pytest.mark.parametrize("text", ["16", "8,16,32"])
+def test_width_survives_a_flagfile(text):
+    flag = parsed(f"--width={text}")["width"]
+    assert flag.serialize() == f"--width={text}"
+
+
+def test_help_needs_neither_tensorflow_nor_numpy():
+    program = """
+import sys
+from kgpm import train
+from kgpm.cli.main import run
+code = run("kgpm.train", train.main, train.define_flags, "Doc.", ["--help"])
+assert code == 0
+heavy = {"tensorflow", "keras", "numpy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+    )

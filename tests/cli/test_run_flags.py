@@ -1,0 +1,85 @@
+import pytest
+
+from kgpm import UserError
+from kgpm.cli import flags
+from kgpm.cli.main import parse
+from kgpm.cli.run_flags import apply_run_flags
+from kgpm.cli.run_flags import save_run_flags
+from kgpm.train import define_flags
+
+
+def parsed(directory, *arguments, define=define_flags):
+    values = flags.FlagValues()
+    define(values)
+    parse(values, [f"--model_dir={directory}", *arguments])
+    return values
+
+
+def flag_values(values):
+    names = [name for name in values if name not in ("model_dir", "resume")]
+    return {name: values[name].value for name in names}
+
+
+GIVEN = (
+    "--memory_size=7",
+    "--width=8,16",
+    "--shared_noise",
+    "--nodeterministic",
+    "--data_dir=a b=c",
+    "--learning_rate=1e-05",
+    "--resume",
+)
+
+
+def test_the_file_holds_every_value_and_is_a_flagfile(tmp_path):
+    values = parsed(tmp_path, *GIVEN)
+    save_run_flags(values)
+    again = parsed(tmp_path, f"--flagfile={tmp_path / 'flags.cfg'}")
+    assert flag_values(again) == flag_values(values)
+    assert not again.resume
+    text = (tmp_path / "flags.cfg").read_text()
+    for name in values:
+        assert name == "resume" or f"{name}" in text
+
+
+def test_a_run_gives_its_values_and_the_command_line_wins(tmp_path):
+    save_run_flags(parsed(tmp_path, *GIVEN))
+    values = parsed(tmp_path, "--memory_size=9", "--noshared_noise")
+    apply_run_flags(values)
+    assert values.memory_size == 9
+    assert values.shared_noise is False
+    assert values.width == [8, 16]
+    assert values.deterministic is False
+    assert values.data_dir == "a b=c"
+    assert values.learning_rate == 1e-5
+    assert values.resume is False
+
+
+def test_a_run_may_move_and_a_program_may_lack_its_flags(tmp_path):
+    (tmp_path / "old").mkdir()
+    save_run_flags(parsed(tmp_path / "old", "--seed=3", "--epochs=4"))
+    (tmp_path / "old").rename(tmp_path / "new")
+    values = parsed(tmp_path / "new", define=flags.define_run_flags)
+    apply_run_flags(values)
+    assert values.seed == 3
+    assert values.model_dir == str(tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (None, "holds no run"),
+        (b"--memory_size=many\n", "does not take"),
+        (b"\xff\xfe--seed", "not text"),
+    ],
+)
+def test_what_is_no_run_is_a_user_error(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "flags.cfg").write_bytes(text)
+    with pytest.raises(UserError, match=message):
+        apply_run_flags(parsed(tmp_path))
+
+
+def test_no_directory_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        apply_run_flags(parsed(tmp_path / "nowhere"))

@@ -1,0 +1,96 @@
+"""What holds for every layer, whatever it computes."""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+
+def run_layer_test(
+    layer_class,
+    config,
+    inputs,
+    shapes,
+    num_weights,
+    call=None,
+    bfloat16=None,
+    model_dir=None,
+):
+    """Builds, calls, serialises, copies, saves and differentiates a layer.
+
+    Args:
+        layer_class: the class.
+        config: its constructor's arguments, without a dtype.
+        inputs: tuple of NumPy arrays, the arguments of `call`.
+        shapes: expected shapes, one for each tensor of the flattened outputs.
+        num_weights: expected number of weights, all of them trainable.
+        call: function of a layer and the inputs; the layer itself by default.
+        bfloat16: dtype of the outputs under `mixed_bfloat16`; `None` where
+            the layer is not meant for it.
+        model_dir: folder for a `.keras` file of a functional model around a
+            layer of one input; `None` for no such model.
+    """
+
+    def apply(layer):
+        outputs = (call or (lambda layer, *x: layer(*x)))(layer, *inputs)
+        return [tf.convert_to_tensor(value) for value in tree.flatten(outputs)]
+
+    keras.utils.set_random_seed(1)
+    layer = layer_class(name="layer", **config)
+    with tf.GradientTape() as tape:
+        outputs = apply(layer)
+        # Random weights: a normalised output's sum of squares is constant.
+        loss = sum(
+            tf.reduce_sum(value * np.random.normal(size=value.shape))
+            for value in outputs
+        )
+    assert layer.built
+    assert [tuple(value.shape) for value in outputs] == shapes
+    assert {value.dtype for value in outputs} == {tf.float32}
+    assert all(np.all(np.isfinite(value)) for value in outputs)
+    assert len(layer.weights) == num_weights
+    assert len({weight.path for weight in layer.weights}) == num_weights
+
+    variables = layer.trainable_variables
+    assert len(variables) == num_weights
+    for gradient, variable in zip(
+        tape.gradient(loss, variables), variables, strict=True
+    ):
+        assert gradient is not None, variable.path
+        assert np.all(np.isfinite(gradient)), variable.path
+        assert np.any(gradient), variable.path
+
+    # As JSON, which turns tuples into lists, and with other weights.
+    stored = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+    copy = keras.saving.deserialize_keras_object(stored)
+    assert type(copy) is layer_class
+    assert copy.get_config() == layer.get_config()
+    apply(copy)
+    copy.set_weights(layer.get_weights())
+    for value, other in zip(outputs, apply(copy), strict=True):
+        np.testing.assert_array_equal(value, other)
+
+    if model_dir is not None:
+        symbol = keras.Input(inputs[0].shape[1:])
+        model = keras.Model(symbol, layer(symbol))
+        assert model.output_shape == (None, *shapes[0][1:])
+        path = str(model_dir / "model.keras")
+        model.save(path)
+        loaded = keras.saving.load_model(path)
+        np.testing.assert_allclose(
+            loaded(inputs[0]), outputs[0], rtol=1e-5, atol=1e-5
+        )
+
+    if bfloat16 is not None:
+        half = layer_class(dtype="mixed_bfloat16", name="half", **config)
+        values = apply(half)
+        assert {value.dtype for value in values} == {tf.as_dtype(bfloat16)}
+        assert {weight.dtype for weight in half.weights} <= {"float32"}
+        half.set_weights(layer.get_weights())
+        for value, other in zip(outputs, apply(half), strict=True):
+            scale = np.max(np.abs(value))
+            np.testing.assert_allclose(
+                tf.cast(other, "float32"), value, rtol=0, atol=0.06 * scale
+            )

@@ -1,0 +1,190 @@
+"""The same checks on every layer of the package."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+from kgpm import layers
+from tests.layers.layer_checks import run_layer_test
+
+
+def noise(*shape):
+    return np.random.default_rng(1).normal(size=shape).astype("float32")
+
+
+def write_and_sample(layer, codes):
+    if not layer.built:
+        layer.build()
+    memory = layer.write(codes, seed=1, training=True)
+    return memory, layer.sample(codes, memory, seed=2)
+
+
+def write_sample_and_kl(layer, codes):
+    memory, draw = write_and_sample(layer, codes)
+    return memory, draw, layer.kl(memory)
+
+
+def draw_address(layer, w_mean, memory_mean):
+    return layer(w_mean, memory_mean, 3)
+
+
+ADDRESS = (noise(2, 3, 4), noise(2, 4, 6))
+DRAW = [(2, 3, 4), (2, 3), (2, 3)]
+CASES = {
+    "address_per_slot": dict(
+        layer_class=layers.AddressPosterior,
+        config=dict(memory_size=4, observation_noise=0.5),
+        inputs=ADDRESS,
+        shapes=DRAW,
+        num_weights=1,
+        call=draw_address,
+    ),
+    "address_analytic": dict(
+        layer_class=layers.AddressPosterior,
+        config=dict(
+            memory_size=4, observation_noise=0.5, posterior="analytic"
+        ),
+        inputs=ADDRESS,
+        shapes=DRAW,
+        num_weights=0,
+        call=draw_address,
+    ),
+    "group_normalization": dict(
+        layer_class=layers.FastGroupNormalization,
+        config=dict(groups=2, epsilon=1e-2),
+        inputs=(noise(2, 5, 4, 6),),
+        shapes=[(2, 5, 4, 6)],
+        num_weights=2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "encoder": dict(
+        layer_class=layers.ImageEncoder,
+        config=dict(
+            image_shape=(9, 12, 2), code_size=5, width=[2, 4], num_blocks=2
+        ),
+        inputs=(noise(2, 9, 12, 2),),
+        shapes=[(2, 5)],
+        num_weights=2 * 2 + 2 * 2 * 2 * 3 + 2,
+        bfloat16="float32",
+        model_dir=True,
+    ),
+    "encoder_without_normalization": dict(
+        layer_class=layers.ImageEncoder,
+        config=dict(
+            image_shape=(8, 8, 1), code_size=5, width=2, normalization="none"
+        ),
+        inputs=(noise(2, 8, 8, 1),),
+        shapes=[(2, 5)],
+        num_weights=2 + 4 + 2,
+        bfloat16="float32",
+    ),
+    "decoder": dict(
+        layer_class=layers.ImageDecoder,
+        config=dict(
+            image_shape=(9, 12, 2),
+            code_size=5,
+            num_parameters=3,
+            width=[2, 4],
+            num_blocks=2,
+        ),
+        inputs=(noise(2, 5),),
+        shapes=[(2, 9, 12, 3)],
+        num_weights=2 + 2 * 2 * 2 * 3 + 2 * 2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "lstm": dict(
+        layer_class=layers.OrderingLSTM,
+        config=dict(code_size=4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=2 * 2 * 3,
+        model_dir=True,
+    ),
+    "memory_direct": dict(
+        layer_class=layers.PseudoInverseMemory,
+        config=dict(memory_size=3, code_size=5, write_refine_steps=1),
+        inputs=(noise(2, 4, 5),),
+        shapes=[(2, 3, 5), (2, 4, 5), (2, 4), (2, 4)],
+        num_weights=2,
+        call=write_and_sample,
+    ),
+    "memory_sequential": dict(
+        layer_class=layers.PseudoInverseMemory,
+        config=dict(memory_size=3, code_size=5, writer="sequential"),
+        inputs=(noise(2, 2, 5),),
+        # The nest is flattened with its keys in order.
+        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
+        num_weights=3,
+        call=write_sample_and_kl,
+    ),
+    "residual_block": dict(
+        layer_class=layers.ResidualBlock,
+        config=dict(width=4),
+        inputs=(noise(2, 5, 3, 4),),
+        shapes=[(2, 5, 3, 4)],
+        num_weights=6,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "transposed_convolution": dict(
+        layer_class=layers.TransposedConvolution,
+        config=dict(filters=3, kernel_size=(3, 4), crop=(1, 2)),
+        inputs=(noise(2, 4, 3, 2),),
+        shapes=[(2, 7, 4, 3)],
+        num_weights=2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layer(name, tmp_path):
+    case = dict(CASES[name])
+    if case.pop("model_dir", False):
+        case["model_dir"] = tmp_path
+    run_layer_test(**case)
+
+
+def test_every_layer_is_in_the_table():
+    tested = {case["layer_class"] for case in CASES.values()}
+    public = {
+        value
+        for value in vars(layers).values()
+        if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
+    }
+    assert public == tested
+
+
+def test_residual_block_without_convolutions_output_is_the_identity():
+    block = layers.ResidualBlock(4)
+    block.build((None, 5, 3, 4))
+    block.norms[1].gamma.assign(np.zeros(4))
+    images = noise(2, 5, 3, 4)
+    # Negative values pass: nothing is applied after the sum.
+    np.testing.assert_allclose(block(images), images, atol=1e-6)
+
+
+@pytest.mark.parametrize("groups", [1, 8, 12])
+def test_residual_block_is_kerass_layers(groups):
+    width = {1: 7, 8: 16, 12: 12}[groups]
+    block = layers.ResidualBlock(width)
+    images = noise(2, 3, 4, width)
+    outputs = block(images)
+    hidden = images
+    for i in range(2):
+        convolution = keras.layers.Conv2D(
+            width, 3, padding="same", use_bias=False
+        )
+        # gcd(8, width) groups.
+        norm = keras.layers.GroupNormalization({7: 1, 16: 8, 12: 4}[width])
+        hidden = norm(convolution(hidden)) * 0.0
+        convolution.set_weights(block.convolutions[i].get_weights())
+        source = images if i == 0 else activated
+        hidden = norm(convolution(source))
+        activated = keras.ops.relu(hidden)
+    np.testing.assert_allclose(outputs, images + hidden, atol=2e-5)

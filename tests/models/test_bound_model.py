@@ -1,0 +1,149 @@
+"""The one training step, against a step written out by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgpm import UserError
+from kgpm.models import GPM
+from kgpm.models import BoundModel
+from kgpm.ops import fold_in
+
+
+class Quadratic(BoundModel):
+    """Terms that can be differentiated on paper.
+
+    nll = sum_x (a - x)^2, kl_a = a^2, auxiliary = 3 a, for a scalar a.
+    """
+
+    auxiliary_weights = {"extra": 0.5}
+
+    def __init__(self):
+        super().__init__()
+        self.a = self.add_weight(shape=(), initializer="ones", name="kernel")
+        self.built = True
+
+    @property
+    def term_names(self):
+        return ("nll", "kl_a", "kl_memory")
+
+    def bound_terms(self, images, weights=None, seed=None, training=False):
+        error = tf.reduce_sum(tf.square(self.a - images), (2, 3, 4))
+        square = tf.fill(tf.shape(error), tf.square(self.a.value))
+        return {"nll": error, "kl_a": square, "kl_memory": 2.0 * square}
+
+    def training_terms(self, images, weights, seed):
+        terms = self.bound_terms(images)
+        return {**terms, "extra": tf.zeros_like(terms["nll"]) + 3.0 * self.a}
+
+
+IMAGES = np.random.default_rng(0).random((2, 3, 2, 2, 1)).astype("float32")
+WEIGHTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], "float32")
+
+
+def step(limit=None, warmup=0):
+    model = Quadratic()
+    optimizer = keras.optimizers.SGD(0.01, global_clipnorm=limit)
+    model.compile(optimizer, kl_warmup_steps=warmup, run_eagerly=True)
+    logs = model.train_step({"images": IMAGES, "weights": WEIGHTS})
+    return {k: float(v) for k, v in logs.items()}, float(model.a)
+
+
+def expected_gradient(kl_weight=1.0):
+    error = (2.0 * (1.0 - IMAGES)).sum((2, 3, 4))
+    per_image = error + kl_weight * (2.0 + 4.0) + 0.5 * 3.0
+    return (WEIGHTS * per_image).sum() / WEIGHTS.sum()
+
+
+def test_step_is_the_weighted_mean_gradient():
+    logs, a = step()
+    np.testing.assert_allclose(a, 1.0 - 0.01 * expected_gradient(), rtol=1e-6)
+    np.testing.assert_allclose(
+        logs["gradient_norm"], expected_gradient(), rtol=1e-6
+    )
+
+
+def test_logs_are_weighted_means_and_bounds_leave_auxiliaries_out():
+    logs, _ = step(warmup=4)
+    nll = (WEIGHTS * ((1.0 - IMAGES) ** 2).sum((2, 3, 4))).sum() / 4.0
+    np.testing.assert_allclose(logs["nll"], nll, rtol=1e-6)
+    np.testing.assert_allclose(logs["nelbo"], nll + 1.0, rtol=1e-6)
+    np.testing.assert_allclose(logs["nelbo_full"], nll + 3.0, rtol=1e-6)
+    # One of four warm-up steps: divergences count a quarter in the loss.
+    np.testing.assert_allclose(
+        logs["loss"], nll + 0.25 * 3.0 + 0.5 * 3.0, rtol=1e-6
+    )
+
+
+def test_warmup_scales_the_divergences_gradient():
+    _, a = step(warmup=4)
+    gradient = expected_gradient(kl_weight=0.25)
+    np.testing.assert_allclose(a, 1.0 - 0.01 * gradient, rtol=1e-6)
+
+
+def test_clipping_limits_the_step_but_not_the_logged_norm():
+    logs, a = step(limit=0.5)
+    np.testing.assert_allclose(a, 1.0 - 0.01 * 0.5, rtol=1e-6)
+    assert logs["gradient_norm"] > 0.5
+
+
+def test_noise_differs_between_steps_and_seeds():
+    images = (IMAGES > 0.5).astype("float32")
+    images = np.tile(images, (1, 1, 4, 4, 1))
+    weights = []
+    for seed in (0, 0, 1):
+        keras.utils.set_random_seed(0)
+        model = GPM((8, 8, 1), memory_size=2, code_size=6, width=8)
+        model.compile(keras.optimizers.SGD(1e-3), seed=seed)
+        model.train_on_batch({"images": images})
+        weights.append(model.get_weights())
+    same = [np.array_equal(a, b) for a, b in zip(*weights[:2], strict=True)]
+    other = [
+        np.array_equal(a, b) for a, b in zip(*weights[1:], strict=True)
+    ]
+    assert all(same)
+    assert not all(other)
+    assert np.any(fold_in(0, 1).numpy() != fold_in(0, 2).numpy())
+
+
+def test_validation_noise_differs_between_batches(monkeypatch):
+    model = GPM((8, 8, 1), memory_size=2, code_size=6, width=8)
+    model.compile("sgd", run_eagerly=True)
+    seeds = []
+    original = model.bound_terms
+
+    def record(images, weights=None, seed=None, training=False):
+        seeds.append(tuple(seed.numpy()))
+        assert not training
+        return original(images, weights, seed, training)
+
+    monkeypatch.setattr(model, "bound_terms", record)
+    data = tf.data.Dataset.from_tensor_slices(
+        np.zeros((3, 4, 8, 8, 1), "float32")
+    ).batch(1)
+    for _ in range(2):
+        model.evaluate(data, verbose=0)
+    assert len(set(seeds[:3])) == 3
+    assert seeds[:3] == seeds[3:]
+
+
+@pytest.mark.parametrize("kwargs", [{"clipnorm": 1.0}, {"clipvalue": 1.0}])
+def test_other_clipping_is_refused(kwargs):
+    with pytest.raises(UserError, match="global_clipnorm"):
+        Quadratic().compile(keras.optimizers.SGD(0.1, **kwargs))
+
+
+def test_float16_is_refused():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        with pytest.raises(UserError, match="mixed_bfloat16"):
+            Quadratic().compile("sgd")
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_negative_warmup_is_refused():
+    with pytest.raises(UserError, match="kl_warmup_steps"):
+        Quadratic().compile("sgd", kl_warmup_steps=-1)

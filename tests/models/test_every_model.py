@@ -1,0 +1,250 @@
+"""What holds for every model of the table in conftest.py."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgpm import UserError
+from kgpm import models
+from kgpm import ops
+
+from .conftest import SHAPE
+
+
+def batches(images, weights=None):
+    if weights is None:
+        weights = np.ones(images.shape[:2], "float32")
+    batch = {"images": images, "weights": weights}
+    return tf.data.Dataset.from_tensor_slices(batch).batch(2)
+
+
+def compiled(model, **kwargs):
+    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=10.0)
+    model.compile(optimizer, **kwargs)
+    return model
+
+
+def test_terms_are_per_image_and_named(model, images):
+    terms = tf.function(model.bound_terms)(images, seed=1)
+    assert tuple(terms) == model.term_names
+    for name, value in terms.items():
+        assert value.shape == (3, 5)
+        assert value.dtype == tf.float32
+        if name.startswith("kl_"):
+            assert np.all(value.numpy() >= 0.0)
+
+
+def test_same_seed_same_terms(model, images):
+    first = model.bound_terms(images, seed=3)["nll"].numpy()
+    again = model.bound_terms(images, seed=3)["nll"].numpy()
+    other = model.bound_terms(images, seed=4)["nll"].numpy()
+    np.testing.assert_array_equal(first, again)
+    assert np.all(first != other)
+
+
+def test_absent_images_change_nothing(model, images):
+    """An image of weight 0 is as good as not there."""
+    weights = np.ones((3, 5), "float32")
+    weights[:, 4] = 0.0
+    padded = images.copy()
+    padded[:, 4] = 1.0 - padded[:, 4]
+    memory = model.write(images, weights)
+    tf.nest.map_structure(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        memory,
+        model.write(padded, weights),
+    )
+    # A solver with few steps starts from another scale in the shorter write.
+    np.testing.assert_allclose(
+        model.read(images, memory),
+        model.read(images, model.write(images[:, :4])),
+        atol=1e-2,
+    )
+
+
+def test_shapes_of_the_api(model, images):
+    memory = model.write(images)
+    queries = images[:, :2]
+    assert model.encode(images).shape == (3, 5, model.code_size)
+    assert model.decode(model.encode(images)).shape == (3, 5, *SHAPE)
+    assert model.read(queries, memory).shape == (3, 2, *SHAPE)
+    steps = model.denoise(queries, memory, num_steps=3)
+    assert steps.shape == (3, 3, 2, *SHAPE)
+    new = model.generate(memory, num_samples=4, num_steps=2, seed=0)
+    assert new.shape == (3, 2, 4, *SHAPE)
+    assert set(np.unique(new)) <= {0.0, 1.0}
+    assert model.energy(queries, memory).shape == (3, 2)
+    assert model(images).shape == images.shape
+    rows = model.memory_rows(memory)
+    assert rows.shape == (3, model.memory_size, model.code_size)
+
+
+def test_denoise_repeats_the_read(model, images):
+    memory = model.write(images)
+    steps = model.denoise(images, memory, num_steps=3)
+    current = images
+    for n in range(3):
+        current = (model.read(current, memory).numpy() >= 0.5) * 1.0
+        np.testing.assert_array_equal(steps[:, n], current)
+
+
+def test_generate_begins_with_the_draw_and_then_reads(model, images):
+    memory = model.write(images)
+    steps = model.generate(memory, num_samples=3, num_steps=3, seed=5)
+    first = model.generate(memory, num_samples=3, num_steps=1, seed=5)
+    np.testing.assert_array_equal(steps[:, :1], first)
+    again = model.denoise(steps[:, 0], memory, num_steps=2)
+    np.testing.assert_array_equal(steps[:, 1:], again)
+    other = model.generate(memory, num_samples=3, num_steps=1, seed=6)
+    assert np.any(other.numpy() != first.numpy())
+
+
+def test_held_out_is_a_write_without_the_image(model, images):
+    """Averaged over seeds, because the draws differ."""
+    weights = np.ones((3, 5), "float32")
+    weights[2, 4] = 0.0
+    held_out = tf.function(model.held_out_terms)
+    query = tf.function(model.query_terms)
+    name = next(n for n in model.term_names if n.startswith("kl_"))
+    position = 2
+    others = weights.copy()
+    others[:, position] = 0.0
+    memory = model.write(images, others)
+    mean = {"nll": [], name: []}
+    direct = {"nll": [], name: []}
+    for seed in range(40):
+        all_terms = held_out(images, weights, tf.constant([seed, 0]))
+        one = query(
+            images[:, position : position + 1], memory, tf.constant([seed, 9])
+        )
+        for key in mean:
+            mean[key].append(all_terms[key][:, position])
+            direct[key].append(one[key][:, 0])
+    for key in mean:
+        a, b = np.array(mean[key]), np.array(direct[key])
+        error = np.sqrt((a.var(0) + b.var(0)) / 40) + 1e-3
+        assert np.all(np.abs(a.mean(0) - b.mean(0)) < 5.0 * error)
+
+
+def test_one_sample_bound_is_above_the_importance_weighted_one(model, images):
+    """The ELBO's mean cannot exceed the 500-sample bound."""
+    images = images[:1]
+    memory = model.write(images)
+    score = tf.function(lambda seed: model.query_terms(images, memory, seed))
+    nelbos = np.mean(
+        [ops.nelbo(score(tf.constant([s, 0]))) for s in range(300)], axis=0
+    )
+    weighted = -model.log_likelihood(images, memory, 500, seed=2).numpy()
+    assert np.all(nelbos > weighted - 0.05)
+    assert nelbos.mean() > weighted.mean()
+
+
+def test_one_importance_sample_is_the_elbo_in_expectation(model, images):
+    images = images[:1]
+    memory = model.write(images)
+    score = tf.function(lambda seed: model.query_terms(images, memory, seed))
+    weigh = tf.function(
+        lambda seed: model.log_likelihood(images, memory, 1, seed)
+    )
+    seeds = [tf.constant([s, 1]) for s in range(300)]
+    elbo = -np.array([ops.nelbo(score(s)) for s in seeds])
+    single = np.array([weigh(s) for s in seeds])
+    error = np.sqrt((elbo.var(0) + single.var(0)) / 300)
+    assert np.all(np.abs(elbo.mean(0) - single.mean(0)) < 5.0 * error)
+
+
+def test_fit_lowers_the_bound_and_logs_every_term(model, images):
+    compiled(model)
+    history = model.fit(
+        batches(images),
+        validation_data=batches(images),
+        epochs=15,
+        verbose=0,
+        shuffle=False,
+    ).history
+    assert history["val_nelbo"][-1] < history["val_nelbo"][0]
+    names = {"loss", "nelbo", "gradient_norm", *model.term_names}
+    assert names | set(model.auxiliary_names) <= set(history)
+    assert {f"val_{name}" for name in model.term_names} <= set(history)
+
+
+def test_training_is_deterministic(images):
+    weights = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        model = compiled(models.GPM(SHAPE, memory_size=4, code_size=10))
+        model.fit(batches(images), epochs=2, verbose=0, shuffle=False)
+        weights.append(model.get_weights())
+    for first, second in zip(*weights, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_evaluation_is_repeatable_and_masks(model, images):
+    """The mean is over weighted images, whatever stands in the padding."""
+    compiled(model)
+    weights = np.ones((3, 5), "float32")
+    weights[2, 3:] = 0.0
+    other = images.copy()
+    other[2, 3:] = 1.0
+    first = model.evaluate(batches(images, weights), verbose=0, return_dict=1)
+    again = model.evaluate(batches(other, weights), verbose=0, return_dict=1)
+    assert first.keys() == again.keys()
+    for name in first:
+        np.testing.assert_allclose(first[name], again[name], rtol=2e-3)
+    np.testing.assert_allclose(
+        first["nelbo"],
+        first["nll"]
+        + sum(
+            first[n] for n in model.term_names if n not in ("nll", "kl_memory")
+        ),
+        rtol=1e-5,
+    )
+
+
+def test_save_and_load(model, images, tmp_path):
+    compiled(model, kl_warmup_steps=7, seed=5)
+    model.fit(batches(images), epochs=1, verbose=0, shuffle=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    assert loaded.kl_warmup_steps == 7
+    assert loaded.noise_seed == 5
+    assert int(loaded.optimizer.iterations) == 2
+    terms = model.bound_terms(images, seed=1)
+    for name, value in loaded.bound_terms(images, seed=1).items():
+        np.testing.assert_array_equal(value, terms[name])
+    # The optimizer's state too: both go on to the same weights.
+    for each in (model, loaded):
+        each.fit(batches(images), epochs=1, verbose=0, shuffle=False)
+    for first, second in zip(
+        model.get_weights(), loaded.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "bad", [(3, 5, 7, 8, 1), (3, 5, 8, 8, 3), (3, 0, 8, 8, 1), (5, 8, 8, 1)]
+)
+def test_wrong_image_shape(model, bad):
+    with pytest.raises(UserError, match=r"Expected images of shape \[B, T, 8"):
+        model.write(np.zeros(bad, "float32"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x: m.denoise(x, m.write(x), num_steps=0),
+        lambda m, x: m.generate(m.write(x), num_steps=0),
+        lambda m, x: m.generate(m.write(x), num_samples=0),
+        lambda m, x: m.log_likelihood(x, num_importance_samples=0),
+    ],
+)
+def test_counts_below_one(gpm, images, call):
+    with pytest.raises(UserError, match=r"of at least 1, received 0"):
+        call(gpm, images)
+
+
+def test_unknown_model():
+    with pytest.raises(UserError, match="Did you mean 'gpm'"):
+        models.get("gmp")

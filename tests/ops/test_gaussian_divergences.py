@@ -1,0 +1,126 @@
+"""Divergences of `kgpm.ops.gaussian` against TensorFlow Probability."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kgpm import ops
+
+tfd = tfp.distributions
+
+
+def positive_definite(rng, *shape):
+    root = rng.normal(size=(*shape, shape[-1]))
+    return root @ np.swapaxes(root, -1, -2) + 0.5 * np.eye(shape[-1])
+
+
+def diagonal(mean, log_variance):
+    return tfd.MultivariateNormalDiag(mean, np.exp(0.5 * log_variance))
+
+
+def test_kl_diagonal_standard():
+    rng = np.random.default_rng(1)
+    mean = rng.normal(size=(2, 3, 4))
+    log_variance = rng.normal(size=4)
+    expected = tfd.kl_divergence(
+        diagonal(mean, log_variance),
+        diagonal(np.zeros(4), np.zeros(4)),
+    )
+    result = ops.kl_diagonal_standard(
+        tf.constant(mean), tf.constant(log_variance)
+    )
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
+def test_kl_diagonal_standard_charges_every_dimension():
+    # One variance for all K dimensions counts K times.
+    result = ops.kl_diagonal_standard(tf.zeros((2, 5)), tf.constant([-1.0]))
+    expected = 5 * 0.5 * (np.exp(-1.0) - 1.0 + 1.0)
+    np.testing.assert_allclose(result, [expected] * 2, rtol=1e-6)
+
+
+def test_kl_diagonal():
+    rng = np.random.default_rng(2)
+    mean, log_variance, other, other_log_variance = rng.normal(size=(4, 3, 5))
+    expected = tfd.kl_divergence(
+        diagonal(mean, log_variance), diagonal(other, other_log_variance)
+    )
+    result = ops.kl_diagonal(
+        *map(tf.constant, (mean, log_variance, other, other_log_variance))
+    )
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
+def test_kl_precision_standard():
+    rng = np.random.default_rng(3)
+    mean = rng.normal(size=(2, 3, 4))
+    precision = positive_definite(rng, 2, 4)
+    covariance = np.linalg.inv(precision)
+    result = ops.kl_precision_standard(
+        tf.constant(mean), tf.constant(np.linalg.cholesky(precision))
+    )
+    assert result.shape == (2, 3)
+    posterior = tfd.MultivariateNormalTriL(
+        mean, np.linalg.cholesky(covariance)[:, None]
+    )
+    prior = tfd.MultivariateNormalTriL(np.zeros(4), np.eye(4))
+    expected = tfd.kl_divergence(posterior, prior)
+    np.testing.assert_allclose(result, expected, rtol=1e-10)
+
+
+def test_kl_matrix_normal_is_that_of_the_stacked_vector():
+    rng = np.random.default_rng(4)
+    rows, columns = 3, 4
+    mean, prior_mean = rng.normal(size=(2, 2, rows, columns))
+    covariance, prior = positive_definite(rng, 2, 2, rows)
+
+    def stacked(mean, covariance):
+        # Row-major vec: the rows' covariance is the left Kronecker factor.
+        full = np.stack([np.kron(u, np.eye(columns)) for u in covariance])
+        return tfd.MultivariateNormalTriL(
+            mean.reshape(2, -1), np.linalg.cholesky(full)
+        )
+
+    expected = tfd.kl_divergence(
+        stacked(mean, covariance), stacked(prior_mean, prior)
+    )
+    result = ops.kl_matrix_normal(
+        *map(tf.constant, (mean, covariance, prior_mean, prior))
+    )
+    np.testing.assert_allclose(result, expected, rtol=1e-10)
+    same = ops.kl_matrix_normal(
+        *map(tf.constant, (mean, covariance, mean, covariance))
+    )
+    np.testing.assert_allclose(same, 0.0, atol=1e-10)
+
+
+def test_sample_matrix_normal_has_the_row_covariance():
+    rng = np.random.default_rng(5)
+    mean = rng.normal(size=(3, 2))
+    covariance = positive_definite(rng, 3)
+    count = 40_000
+    noise = rng.normal(size=(count, 3, 2))
+    draws = ops.sample_matrix_normal(
+        *map(tf.constant, (mean, covariance, noise))
+    ).numpy()
+    deviations = (draws - mean).reshape(count, -1)
+    expected = np.kron(covariance, np.eye(2))
+    # Standard error of a covariance's entry: sqrt((s_ij^2 + s_ii s_jj) / n).
+    scale = np.sqrt(
+        (expected**2 + np.outer(np.diag(expected), np.diag(expected))) / count
+    )
+    error = deviations.T @ deviations / count - expected
+    assert np.max(np.abs(error) / scale) < 4.5
+    assert np.max(np.abs(deviations.mean(axis=0))) < 4.5 * np.sqrt(
+        covariance.max() / count
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dtype_is_kept(dtype):
+    mean = tf.zeros((2, 3, 4), dtype)
+    eye = tf.eye(3, batch_shape=[2], dtype=dtype)
+    assert ops.kl_matrix_normal(mean, eye, mean, eye).dtype == dtype
+    factor = tf.eye(4, batch_shape=[2], dtype=dtype)
+    assert ops.kl_precision_standard(mean, factor).dtype == dtype

@@ -1,0 +1,122 @@
+"""A model of memory whose every number can be computed by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgpm import ops
+
+
+class FakeLikelihood:
+    name = "bernoulli"
+
+    def bits_per_dim(self, nats, image_shape):
+        return nats / (math.prod(image_shape) * math.log(2.0)) + 8.0
+
+    def point(self, parameters, threshold=0.5):
+        return tf.cast(parameters >= threshold, "float32")
+
+
+class FakeModel:
+    """Images are 2 x 2; the first pixel of each is its number.
+
+    The memory is the images themselves, so a read can be exact, and the
+    terms depend on which memory was used in a way that can be told apart.
+    """
+
+    image_shape = (2, 2, 1)
+    likelihood = FakeLikelihood()
+    memory_floats = 12
+
+    def __init__(self, kl_memory=False):
+        self.kl_memory = kl_memory
+        self.num_traces = 0
+
+    def count_params(self):
+        return 1234
+
+    def write(self, images, weights=None, seed=None):
+        return {"images": images, "nested": (images[:, 0, 0, 0, 0],)}
+
+    def prior_memory(self, batch_size):
+        return {
+            "images": tf.zeros((batch_size, 3, *self.image_shape)),
+            "nested": (tf.fill((batch_size,), -7.0),),
+        }
+
+    def bound_terms(self, images, weights=None, seed=None, training=False):
+        self.num_traces += 1
+        number = images[..., 0, 0, 0]
+        noise = ops.uniform(number.shape, seed)
+        terms = {"nll": number + noise, "kl_w": 0.5 * number**2}
+        if self.kl_memory:
+            terms["kl_memory"] = tf.ones_like(number) * 3.0
+        return terms
+
+    def held_out_terms(self, images, weights=None, seed=None):
+        number = images[..., 0, 0, 0]
+        total = tf.reduce_sum(number * weights, axis=1, keepdims=True)
+        return {"nll": total - number, "kl_w": tf.zeros_like(number)}
+
+    def query_terms(self, queries, memory, seed=None):
+        number = queries[..., 0, 0, 0]
+        first = memory["nested"][0][:, None]
+        return {"nll": number * 0 + first, "kl_w": tf.zeros_like(number)}
+
+    def log_likelihood(
+        self, images, memory=None, num_importance_samples=1000, seed=0
+    ):
+        first = memory["nested"][0][:, None]
+        return -(images[..., 0, 0, 0] + first) / num_importance_samples
+
+    def encode(self, images):
+        return images
+
+    def decode(self, codes):
+        return codes
+
+    def denoise(self, queries, memory, num_steps=10, threshold=0.5):
+        """Step n puts right the first n pixels in reading order."""
+        order = np.arange(4).reshape(2, 2, 1)
+        return tf.stack(
+            [
+                tf.where(order < step, memory["images"], queries)
+                for step in range(1, num_steps + 1)
+            ],
+            axis=1,
+        )
+
+    def energy(self, images, memory):
+        """Twice the number of pixels that are 1."""
+        return 2.0 * tf.reduce_sum(images, axis=(-3, -2, -1))
+
+
+@pytest.fixture
+def fake_model():
+    return FakeModel
+
+
+@pytest.fixture
+def numbered_episodes():
+    """Batches of numbered images; the last episode is padded."""
+
+    def make(num_images, episode_length, batch_size):
+        num_episodes = -(-num_images // episode_length)
+        number = np.zeros(num_episodes * episode_length, "float32")
+        number[:num_images] = np.arange(1, num_images + 1)
+        # What pads the last episode must not be seen in any figure.
+        number[num_images:] = 1e6
+        images = np.zeros((len(number), 2, 2, 1), "float32")
+        images[:, 0, 0, 0] = number
+        weights = (np.arange(len(number)) < num_images).astype("float32")
+        shape = (num_episodes, episode_length)
+        return tf.data.Dataset.from_tensor_slices(
+            {
+                "images": images.reshape(*shape, 2, 2, 1),
+                "weights": weights.reshape(shape),
+            }
+        ).batch(batch_size)
+
+    return make

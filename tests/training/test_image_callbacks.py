@@ -1,0 +1,129 @@
+"""Pictures and the projector of a training model."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing import event_accumulator
+
+from kgpm.errors import UserError
+from kgpm.models import GPM
+from kgpm.training.image_logger import ImageLogger
+from kgpm.training.memory_projector import MemoryProjector
+from kgpm.training.noises import make_corruption
+
+CORRUPT = make_corruption("salt_and_pepper", 0.2, binary=True)
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 2, (4, 5, 8, 8, 1)).astype("float32")
+
+
+def train(images, callbacks):
+    """Two epochs of two steps; the weights after them."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = GPM(image_shape=(8, 8, 1), memory_size=4, code_size=6, width=4)
+    model.compile("adam", seed=1)
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(2)
+    model.fit(dataset, epochs=2, verbose=0, shuffle=False, callbacks=callbacks)
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained(images, tmp_path_factory):
+    logs = tmp_path_factory.mktemp("logs")
+    callbacks = [
+        ImageLogger(
+            logs / "images",
+            images[0],
+            CORRUPT,
+            every=2,
+            num_steps=3,
+            num_rows=2,
+        ),
+        MemoryProjector(logs / "projector", images[0], every=1),
+    ]
+    return train(images, callbacks), logs
+
+
+def test_pictures_of_the_epochs_asked_for(trained):
+    _, logs = trained
+    events = event_accumulator.EventAccumulator(
+        str(logs / "images"), size_guidance={"tensors": 0}
+    )
+    events.Reload()
+    tags = events.Tags()["tensors"]
+    assert sorted(tags) == ["denoising", "generation", "reconstructions"]
+    for tag in tags:
+        records = events.Tensors(tag)
+        # Two epochs, pictures in the first of every two.
+        assert [record.step for record in records] == [0]
+        width, height, png = records[0].tensor_proto.string_val
+        picture = tf.io.decode_png(png).numpy()
+        assert picture.shape == (int(height), int(width), 3)
+        cell = 8 * 9
+        rows = {"denoising": 2, "generation": 2, "reconstructions": 2}[tag]
+        assert rows * cell < picture.shape[0] < (rows + 1) * cell
+
+
+def test_training_is_the_same_with_and_without_pictures(trained, images):
+    model, _ = trained
+    plain = train(images, [])
+    for ours, theirs in zip(model.weights, plain.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_projector_holds_rows_codes_and_their_pictures(trained, images):
+    model, logs = trained
+    folder = logs / "projector"
+    config = (folder / "projector_config.pbtxt").read_text()
+    points = np.loadtxt(folder / "memory.tsv", delimiter="\t")
+    labels = (folder / "memory_labels.tsv").read_text().splitlines()
+    memory = model.write(images[:1])
+    rows = np.asarray(model.memory_rows(memory))[0]
+    codes = np.asarray(model.encode(images[:1]))[0]
+    np.testing.assert_allclose(
+        points, np.concatenate([rows, codes]), rtol=1e-4, atol=1e-5
+    )
+    assert labels == [f"row {i}" for i in range(4)] + [
+        f"image {i}" for i in range(5)
+    ]
+    sprite = matplotlib.image.imread(folder / "memory.png")[..., :3]
+    assert sprite.shape == (24, 24, 3)
+    # The fifth point is the first image: row 1, column 1 of the 3 x 3 grid.
+    np.testing.assert_array_equal(sprite[8:16, 8:16, 0], images[0, 0, ..., 0])
+    decoded = model.likelihood.mean(model.decode(model.memory_rows(memory)))
+    np.testing.assert_allclose(
+        sprite[:8, 8:16, 0], np.asarray(decoded)[0, 1, ..., 0], atol=0.01
+    )
+    assert 'tensor_path: "memory.tsv"' in config
+
+
+def test_tensorboard_s_projector_reads_the_configuration(trained):
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector import ProjectorConfig
+
+    _, logs = trained
+    text = (logs / "projector" / "projector_config.pbtxt").read_text()
+    config = text_format.Parse(text, ProjectorConfig())
+    (embedding,) = config.embeddings
+    assert embedding.metadata_path == "memory_labels.tsv"
+    assert list(embedding.sprite.single_image_dim) == [8, 8]
+    for name in (
+        embedding.tensor_path,
+        embedding.metadata_path,
+        embedding.sprite.image_path,
+    ):
+        assert (logs / "projector" / name).is_file()
+
+
+def test_bad_arguments(tmp_path, images):
+    with pytest.raises(UserError, match="one episode"):
+        ImageLogger(tmp_path, images, CORRUPT)
+    with pytest.raises(UserError, match="every of at least 1"):
+        ImageLogger(tmp_path, images[0], CORRUPT, every=0)
+    assert list(tmp_path.iterdir()) == []
