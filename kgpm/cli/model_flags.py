@@ -104,16 +104,17 @@ def define_model_flags(values: FlagValues) -> None:
     )
     enum(
         "read_ridge",
-        "tiny",
-        ["tiny", "bayes"],
-        "Ridge of a read: a numerical one (a projection) or the observation "
-        "noise's (the posterior mean).",
+        "bayes",
+        ["bayes", "tiny"],
+        "Ridge of a read inside the bound: the observation noise's (the "
+        "posterior mean) or a numerical one (a projection).",
     )
     enum(
         "posterior",
-        "per_slot",
-        ["per_slot", "analytic"],
-        "Posterior of the read weights: learned scales or the exact Gaussian.",
+        "analytic",
+        ["analytic", "per_slot"],
+        "Covariance of the address's posterior: that of the exact Gaussian or "
+        "a learned variance for each slot.",
     )
     enum(
         "ordering",

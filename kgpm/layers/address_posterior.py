@@ -11,6 +11,7 @@ from kgpm.layers.draw import Draw
 from kgpm.ops import add_diagonal
 from kgpm.ops import kl_diagonal_standard
 from kgpm.ops import kl_precision_standard
+from kgpm.ops import log_determinant
 from kgpm.ops import normal
 from kgpm.ops import transpose
 
@@ -25,9 +26,11 @@ class AddressPosterior(keras.layers.Layer):
     Args:
         memory_size: K, length of an address.
         observation_noise: s of p(z | w, M) = N(w M, s^2 I).
-        posterior: `per_slot`, a learned variance for each slot, or
-            `analytic`, the covariance (I + M M^T / s^2)^-1 of the exact
-            posterior of w given z.
+        posterior: `analytic`, the covariance (I + M M^T / s^2)^-1 of the
+            exact posterior of w given z, or `per_slot`, a learned variance
+            for each slot. With T near K a memory may have very long rows:
+            the analytic noise shrinks along them, a per-slot one drowns the
+            read-out.
         shared_noise: one number for the whole batch instead of one a slot,
             code and episode, while charging for independent ones: **not a
             bound**, only to reproduce the published code.
@@ -49,7 +52,7 @@ class AddressPosterior(keras.layers.Layer):
         self,
         memory_size: int,
         observation_noise: float,
-        posterior: str = "per_slot",
+        posterior: str = "analytic",
         shared_noise: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -97,19 +100,25 @@ class AddressPosterior(keras.layers.Layer):
 
     def _analytic(self, w_mean: Any, memory_mean: Any, noise: Any) -> tuple:
         """Covariance (L L^T)^-1 with L L^T = I + M M^T / s^2."""
+        # In float64: where T = K, M M^T spans more than float32's digits.
+        memory_mean = ops.cast(memory_mean, "float64")
         gram = ops.matmul(memory_mean, transpose(memory_mean))
         precision = add_diagonal(gram / self.observation_noise**2, 1.0)
         factor = ops.cholesky(precision)
         # L^-T noise has covariance (L L^T)^-1.
         spread = ops.solve_triangular(
-            transpose(factor), transpose(noise), lower=False
+            transpose(factor),
+            transpose(ops.cast(noise, "float64")),
+            lower=False,
         )
-        diagonal = ops.diagonal(factor, axis1=-2, axis2=-1)
-        half_log_precision = ops.sum(ops.log(diagonal), axis=-1)
+        half_log_precision = ops.cast(
+            0.5 * log_determinant(factor), w_mean.dtype
+        )
         half_square = 0.5 * ops.sum(ops.square(noise), axis=-1)
         log_q = half_log_precision[..., None] - half_square
-        kl_w = kl_precision_standard(w_mean, factor)
-        return w_mean + transpose(spread), kl_w, log_q
+        kl_w = kl_precision_standard(ops.cast(w_mean, "float64"), factor)
+        w = w_mean + ops.cast(transpose(spread), w_mean.dtype)
+        return w, ops.cast(kl_w, w_mean.dtype), log_q
 
     def get_config(self) -> dict:
         config = super().get_config()

@@ -41,7 +41,7 @@ class FastGroupNormalization(keras.layers.Layer):
         self, groups: int = 8, epsilon: float = 1e-3, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        # Inputs and variables arrive as they are: the sums need float32.
+        # Inputs arrive as they are: the sums need float32.
         self.autocast = False
         self.groups = groups
         self.epsilon = epsilon
@@ -53,11 +53,19 @@ class FastGroupNormalization(keras.layers.Layer):
                 "Expected a number of channels divisible by "
                 f"groups={self.groups}, received {channels} channels."
             )
+        # Without their own `autocast` Keras would still round the variables
+        # of a layer that no other layer calls.
         self.gamma = self.add_weight(
-            shape=(channels,), initializer="ones", name="gamma"
+            shape=(channels,),
+            initializer="ones",
+            autocast=False,
+            name="gamma",
         )
         self.beta = self.add_weight(
-            shape=(channels,), initializer="zeros", name="beta"
+            shape=(channels,),
+            initializer="zeros",
+            autocast=False,
+            name="beta",
         )
         self.built = True
 

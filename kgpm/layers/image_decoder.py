@@ -137,4 +137,3 @@ class ImageDecoder(keras.layers.Layer):
             normalization=self.normalization,
         )
         return config
-

@@ -14,6 +14,7 @@ from kgpm.ops import check_solver
 from kgpm.ops import kalman_write
 from kgpm.ops import kl_matrix_normal
 from kgpm.ops import least_squares
+from kgpm.ops import least_squares_from_statistics
 from kgpm.ops import make_seed
 from kgpm.ops import normal
 from kgpm.ops import pseudo_inverse
@@ -54,12 +55,12 @@ class PseudoInverseMemory(keras.layers.Layer):
             direct write; each comes closer to the codes' PCA for T > K.
         solver: one of `kgpm.ops.SOLVERS`, for writing and reading alike.
         solver_iterations: steps of an iterative solver; 0 for its default.
-        read_ridge: how the mean of q(w | x, M) is solved: `tiny` (the
-            projection) or `bayes` (ridge s^2, the posterior mean under
-            p(z | w, M), a shrinkage).
-        posterior: covariance of q(w | x, M): `per_slot` (learned variances)
-            or `analytic`, (I + M M^T / s^2)^-1, the exact linear-Gaussian
-            one.
+        read_ridge: how the mean of q(w | x, M) is solved: `bayes` (ridge
+            s^2, the posterior mean under p(z | w, M), a shrinkage) or `tiny`
+            (the projection). Mean reads always project.
+        posterior: covariance of q(w | x, M): `analytic`,
+            (I + M M^T / s^2)^-1, the exact linear-Gaussian one, or
+            `per_slot` (learned variances, as published).
         shared_noise: draw a single number for all slots, codes and episodes
             while charging for independent ones, as the published code does.
             The figures are then **not a bound**; only to reproduce that code.
@@ -81,8 +82,8 @@ class PseudoInverseMemory(keras.layers.Layer):
         write_refine_steps: int = 0,
         solver: str = "ridge",
         solver_iterations: int = 0,
-        read_ridge: str = "tiny",
-        posterior: str = "per_slot",
+        read_ridge: str = "bayes",
+        posterior: str = "analytic",
         shared_noise: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -210,10 +211,10 @@ class PseudoInverseMemory(keras.layers.Layer):
             root = ops.sqrt(ops.cast(weights, self.compute_dtype))[..., None]
             codes, keys = root * codes, root * keys
         address = ops.matmul(keys, self._invert(self.memory_mean))
-        mean = self._least_squares(address, codes)
+        mean = least_squares(address, codes, self.solver, self._steps)
         for _ in range(self.write_refine_steps):
             address = ops.matmul(codes, self._invert(mean))
-            mean = self._least_squares(address, codes)
+            mean = least_squares(address, codes, self.solver, self._steps)
         return {"mean": mean}
 
     def accumulate(self, codes: Any, weights: Any = None) -> Any:
@@ -256,10 +257,11 @@ class PseudoInverseMemory(keras.layers.Layer):
                 f"received writer={self.writer!r}, whose memory depends on "
                 "the order of the codes."
             )
-        prior = ops.cast(self.memory_mean, "float64")
-        mean = self._regress(statistics, self._invert(prior))
-        for _ in range(self.write_refine_steps):
-            mean = self._regress(statistics, self._invert(mean))
+        mean = ops.cast(self.memory_mean, "float64")
+        for _ in range(1 + self.write_refine_steps):
+            mean = least_squares_from_statistics(
+                statistics, self._invert(mean), self.solver, self._steps
+            )
         return {"mean": ops.cast(mean, self.compute_dtype)}
 
     def address(self, codes: Any, memory: dict[str, Any]) -> Any:
@@ -326,30 +328,13 @@ class PseudoInverseMemory(keras.layers.Layer):
             prior["covariance"],
         )
 
+    @property
+    def _steps(self) -> int:
+        return self.solver_iterations or DEFAULT_ITERATIONS[self.solver]
+
     def _invert(self, matrix: Any) -> Any:
-        steps = self.solver_iterations or DEFAULT_ITERATIONS[self.solver]
-        return pseudo_inverse(
-            ops.convert_to_tensor(matrix), self.solver, steps
-        )
-
-    def _least_squares(self, matrix: Any, right: Any) -> Any:
-        steps = self.solver_iterations or DEFAULT_ITERATIONS[self.solver]
-        return least_squares(matrix, right, self.solver, steps)
-
-    def _regress(self, statistics: Any, inverse: Any) -> Any:
-        """`(P^T S P)^+ P^T S` by the solver's own filter on `W0 = Z P`."""
-        right = ops.matmul(transpose(inverse), statistics)
-        gram = ops.matmul(right, inverse)
-        # W0^+ Z = (W0^T W0)^+ W0^T Z. The Gram's square root L^T stands in
-        # for W0, so that solver and ridge act on W0's singular values.
-        values, vectors = ops.eigh(gram)
-        floor = 1e-12 * ops.max(values, axis=-1, keepdims=True) + 1e-30
-        root = ops.sqrt(ops.maximum(values, 0.0))
-        keep = values > floor
-        scale = ops.where(keep, 1.0 / ops.where(keep, root, 1.0), 0.0)
-        stand_in = root[..., None] * transpose(vectors)
-        target = ops.matmul(scale[..., None] * transpose(vectors), right)
-        return self._least_squares(stand_in, target)
+        matrix = ops.convert_to_tensor(matrix)
+        return pseudo_inverse(matrix, self.solver, self._steps)
 
     def _draw_memory(self, memory: dict[str, Any], seed: Any) -> Any:
         mean = memory["mean"]
@@ -374,4 +359,3 @@ class PseudoInverseMemory(keras.layers.Layer):
             shared_noise=self.shared_noise,
         )
         return config
-

@@ -103,9 +103,14 @@ class TransposedConvolution(keras.layers.Layer):
 
     def _trim(self, outputs: Any, padding: list[int]) -> Any:
         sides = self.compute_output_shape(
-            (None, *(side // 2 - 2 * p + 1 for side, p in zip(
-                outputs.shape[1:3], padding, strict=True
-            )), None)
+            (
+                None,
+                *(
+                    side // 2 - 2 * p + 1
+                    for side, p in zip(outputs.shape[1:3], padding, strict=True)
+                ),
+                None,
+            )
         )[1:3]
         starts = [
             crop if pad else crop - 2

@@ -41,8 +41,8 @@ class GPM(MemoryModel):
         write_refine_steps: least-squares steps after a direct write.
         solver: `ridge`, `newton`, `hyperpower`, `svd` or `reference`.
         solver_iterations: of an iterative solver, 0 for its default.
-        read_ridge: `tiny` or `bayes`.
-        posterior: `per_slot` or `analytic`.
+        read_ridge: `bayes` or `tiny`.
+        posterior: `analytic` or `per_slot`.
         ordering: `none`, or `lstm`: keys of a direct write see the episode.
         autoencoder_weight: weight of the bijective term in the loss.
         shared_noise: the published code's noise: **not a bound**.
@@ -72,8 +72,8 @@ class GPM(MemoryModel):
         write_refine_steps: int = 0,
         solver: str = "ridge",
         solver_iterations: int = 0,
-        read_ridge: str = "tiny",
-        posterior: str = "per_slot",
+        read_ridge: str = "bayes",
+        posterior: str = "analytic",
         ordering: str = "none",
         autoencoder_weight: float = 1.0,
         shared_noise: bool = False,
@@ -188,9 +188,7 @@ class GPM(MemoryModel):
         added = self.memory.accumulate(self.encode(images), weights)
         return added if statistics is None else statistics + added
 
-    def forget(
-        self, images: Any, statistics: Any, weights: Any = None
-    ) -> Any:
+    def forget(self, images: Any, statistics: Any, weights: Any = None) -> Any:
         """Takes images out of the statistics, as if never written."""
         self._check_streaming()
         removed = self.memory.accumulate(self.encode(images), weights)

@@ -2,22 +2,18 @@
 
 from typing import Any
 
-import keras
 from keras import ops
 
-from kgpm import likelihoods
 from kgpm.errors import UserError
 from kgpm.layers import Draw
-from kgpm.layers import ImageDecoder
-from kgpm.layers import ImageEncoder
-from kgpm.models.bound_model import BoundModel
+from kgpm.models.autoencoder_model import AutoencoderModel
 from kgpm.ops import KL_MEMORY
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 from kgpm.ops import split_seed
 
 
-class MemoryModel(BoundModel):
+class MemoryModel(AutoencoderModel):
     """Base of the models that write an episode of images into a memory.
 
     A memory is a nest of tensors with the episodes on the leading axis; the
@@ -29,67 +25,9 @@ class MemoryModel(BoundModel):
     and, where it can, `address_energy` and `memory_divergence`.
 
     Args:
-        image_shape: `(H, W, C)`.
-        code_size: length of a code.
-        likelihood: a `kgpm.likelihoods.Likelihood` or its name.
-        width: channels of encoder and decoder, one number or a list, finest
-            scale first.
-        num_blocks: residual blocks at each scale.
-        normalization: `group` or `none`.
-        autoencoder_weight: weight in the loss of `-log p(x | dec(enc(x)))`,
-            which bypasses the memory and keeps decoder and encoder mutual
-            inverses, so that repeated reading is stable. Never in a bound.
-        **kwargs: of `keras.Model`.
+        *args: of `AutoencoderModel`.
+        **kwargs: of `AutoencoderModel`.
     """
-
-    def __init__(
-        self,
-        image_shape: tuple,
-        code_size: int,
-        likelihood: Any,
-        width: Any,
-        num_blocks: int,
-        normalization: str,
-        autoencoder_weight: float,
-        **kwargs: Any,
-    ) -> None:
-        if autoencoder_weight < 0.0:
-            raise UserError(
-                "Expected autoencoder_weight of at least 0, "
-                f"received {autoencoder_weight}."
-            )
-        super().__init__(**kwargs)
-        self.likelihood = likelihoods.get(likelihood)
-        self.code_size = code_size
-        self.width = width
-        self.num_blocks = num_blocks
-        self.normalization = normalization
-        self.autoencoder_weight = autoencoder_weight
-        if autoencoder_weight > 0.0:
-            self.auxiliary_weights = {"autoencoder": autoencoder_weight}
-        network = {
-            "width": width,
-            "num_blocks": num_blocks,
-            "normalization": normalization,
-        }
-        self.encoder = ImageEncoder(
-            image_shape, code_size, name="encoder", **network
-        )
-        self.image_shape = self.encoder.image_shape
-        self.decoder = ImageDecoder(
-            self.image_shape,
-            code_size,
-            self.likelihood.num_parameters(self.image_shape[-1]),
-            name="decoder",
-            **network,
-        )
-        self.encoder.build()
-        self.decoder.build()
-
-    @property
-    def auxiliary_names(self) -> tuple[str, ...]:
-        """Names of the terms that are trained on but bound nothing."""
-        return tuple(self.auxiliary_weights)
 
     @property
     def memory_floats(self) -> int:
@@ -135,26 +73,7 @@ class MemoryModel(BoundModel):
         """
         raise NotImplementedError
 
-    def encode(self, images: Any) -> Any:
-        """Images `[B, T, H, W, C]` to codes `[B, T, code_size]`.
-
-        Raises:
-            UserError: another rank or image shape, or T = 0.
-        """
-        images = self._check_images(images)
-        shape = ops.shape(images)
-        flat = ops.reshape(images, (-1, *self.image_shape))
-        return ops.reshape(self.encoder(flat), (*shape[:2], self.code_size))
-
-    def decode(self, codes: Any) -> Any:
-        """Codes `[B, T, C]` to likelihood parameters `[B, T, H, W, P]`."""
-        shape = ops.shape(codes)
-        flat = self.decoder(ops.reshape(codes, (-1, self.code_size)))
-        return ops.reshape(flat, (*shape[:2], *flat.shape[1:]))
-
-    def write(
-        self, images: Any, weights: Any = None, seed: Any = None
-    ) -> Any:
+    def write(self, images: Any, weights: Any = None, seed: Any = None) -> Any:
         """Writes episodes into memories.
 
         Args:
@@ -196,7 +115,7 @@ class MemoryModel(BoundModel):
             `[B, num_steps, Q, H, W, C]`, the first read first.
         """
         _check_positive("num_steps", num_steps)
-        queries = ops.cast(self._check_images(queries), "float32")
+        queries = ops.cast(self.check_images(queries), "float32")
 
         def step(images: Any, _: Any) -> tuple[Any, Any]:
             latents = self.mean_latents(self.encode(images), memory)
@@ -404,32 +323,6 @@ class MemoryModel(BoundModel):
         written = ops.maximum(ops.sum(weights, axis=1), 1.0)
         share = self.memory_divergence(memory) / written
         return {KL_MEMORY: ops.broadcast_to(share[:, None], shape)}
-
-    def _check_images(self, images: Any) -> Any:
-        images = ops.convert_to_tensor(images)
-        shape = tuple(images.shape)
-        if len(shape) != 5 or shape[2:] != self.image_shape or shape[1] == 0:
-            sides = ", ".join(str(side) for side in self.image_shape)
-            raise UserError(
-                f"Expected images of shape [B, T, {sides}] with T >= 1, "
-                f"received {list(shape)}."
-            )
-        return images
-
-    def get_config(self) -> dict:
-        config = keras.Model.get_config(self)
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            likelihood=keras.saving.serialize_keras_object(
-                self.likelihood
-            ),
-            width=self.width,
-            num_blocks=self.num_blocks,
-            normalization=self.normalization,
-            autoencoder_weight=self.autoencoder_weight,
-        )
-        return config
 
 
 def _check_positive(name: str, value: Any) -> None:

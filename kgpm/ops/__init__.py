@@ -20,6 +20,7 @@ from kgpm.ops.pseudo_inverse import DEFAULT_ITERATIONS
 from kgpm.ops.pseudo_inverse import SOLVERS
 from kgpm.ops.pseudo_inverse import check_solver
 from kgpm.ops.pseudo_inverse import least_squares
+from kgpm.ops.pseudo_inverse import least_squares_from_statistics
 from kgpm.ops.pseudo_inverse import pseudo_inverse
 from kgpm.ops.random import fold_in
 from kgpm.ops.random import make_seed
@@ -42,6 +43,7 @@ __all__ = [
     "kl_matrix_normal",
     "kl_precision_standard",
     "least_squares",
+    "least_squares_from_statistics",
     "log_determinant",
     "make_seed",
     "nelbo",

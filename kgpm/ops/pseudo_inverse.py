@@ -127,6 +127,36 @@ def least_squares(
     return ops.cast(result, right.dtype)
 
 
+def least_squares_from_statistics(
+    statistics: Any,
+    inverse: Any,
+    solver: str = "ridge",
+    num_iterations: int | None = None,
+) -> Any:
+    """`(Z P)^+ Z` from `S = Z^T Z` alone: `(P^T S P)^+ P^T S`.
+
+    Args:
+        statistics: S, `[..., C, C]`, float64.
+        inverse: P, `[C, K]` or `[..., C, K]`, float64.
+        solver: one of `SOLVERS`.
+        num_iterations: as in `pseudo_inverse`.
+
+    Returns:
+        `[..., K, C]`, what `least_squares(Z P, Z)` gives by that solver.
+    """
+    right = ops.matmul(transpose(inverse), statistics)
+    # The square root of (Z P)^T (Z P) stands in for Z P, so that the solver's
+    # filter acts on the singular values of Z P and not on their squares.
+    values, vectors = ops.eigh(ops.matmul(right, inverse))
+    floor = 1e-12 * ops.max(values, axis=-1, keepdims=True) + 1e-30
+    keep = values > floor
+    root = ops.sqrt(ops.where(keep, values, 0.0))
+    scale = ops.where(keep, 1.0 / ops.where(keep, root, 1.0), 0.0)
+    stand_in = root[..., None] * transpose(vectors)
+    target = ops.matmul(scale[..., None] * transpose(vectors), right)
+    return least_squares(stand_in, target, solver, num_iterations)
+
+
 def check_solver(solver: str) -> None:
     """Raises a `UserError` unless `solver` is one of `SOLVERS`."""
     if solver not in SOLVERS:
@@ -150,9 +180,7 @@ def _gram_factor(wide: Any, ridge: Any = None) -> Any:
         ridge = RELATIVE_RIDGE * ops.sum(ops.square(wide), axis=(-2, -1))
     # The smallest normal float32 keeps the factor of a zero matrix finite.
     ridge = ops.cast(ridge, wide.dtype) + 1.2e-38
-    return ops.cholesky(
-        add_diagonal(ops.matmul(wide, transpose(wide)), ridge)
-    )
+    return ops.cholesky(add_diagonal(ops.matmul(wide, transpose(wide)), ridge))
 
 
 def _safe_scale(wide: Any) -> Any:

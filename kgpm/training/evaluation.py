@@ -173,7 +173,7 @@ class _Scorer:
         self.episode_length = int(images.shape[1])
         if not len(weights):
             return float("nan")
-        mask = np.asarray(weights) >= 0
+        mask = np.asarray(weights) > 0
         self.num_images += int(mask.sum())
         self.num_episodes += int(images.shape[0])
         batch_seed = ops.fold_in(self._seed, index)

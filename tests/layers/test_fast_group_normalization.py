@@ -26,10 +26,14 @@ def problem(groups):
     rng = np.random.default_rng(groups)
     # A mean away from zero: that of the groups matters.
     inputs = 2.0 * rng.normal(size=SHAPE) + rng.normal(size=8)
-    return inputs, rng.normal(size=SHAPE), [
-        rng.normal(size=8) + 1.0,
-        rng.normal(size=8),
-    ]
+    return (
+        inputs,
+        rng.normal(size=SHAPE),
+        [
+            rng.normal(size=8) + 1.0,
+            rng.normal(size=8),
+        ],
+    )
 
 
 @pytest.mark.parametrize("groups", [1, 4, 8])

@@ -77,9 +77,12 @@ def test_64_pixels():
     decoder = ImageDecoder((64, 64, 3), 6, 30, width=2)
     decoder.build()
     assert decoder.heights == decoder.widths == [5, 9, 17, 33, 64]
-    assert decoder.upsamplings[-1].compute_output_shape(
-        (None, 33, 33, 2)
-    ) == (None, 64, 64, 30)
+    assert decoder.upsamplings[-1].compute_output_shape((None, 33, 33, 2)) == (
+        None,
+        64,
+        64,
+        30,
+    )
 
 
 def test_widths_are_finest_scale_first():

@@ -12,11 +12,9 @@ SMALL = {"image_shape": SHAPE, "code_size": 10, "width": 8}
 # Name -> constructor. A new model or variant adds a line here.
 MODELS = {
     "gpm": lambda: GPM(memory_size=4, **SMALL),
-    "gpm_sequential": lambda: GPM(
-        memory_size=4, writer="sequential", **SMALL
-    ),
-    "gpm_analytic": lambda: GPM(
-        memory_size=4, posterior="analytic", read_ridge="bayes", **SMALL
+    "gpm_sequential": lambda: GPM(memory_size=4, writer="sequential", **SMALL),
+    "gpm_per_slot": lambda: GPM(
+        memory_size=4, posterior="per_slot", read_ridge="tiny", **SMALL
     ),
     "gpm_lstm": lambda: GPM(memory_size=4, ordering="lstm", **SMALL),
     "gpm_newton": lambda: GPM(memory_size=4, solver="newton", **SMALL),

@@ -99,9 +99,7 @@ def test_noise_differs_between_steps_and_seeds():
         model.train_on_batch({"images": images})
         weights.append(model.get_weights())
     same = [np.array_equal(a, b) for a, b in zip(*weights[:2], strict=True)]
-    other = [
-        np.array_equal(a, b) for a, b in zip(*weights[1:], strict=True)
-    ]
+    other = [np.array_equal(a, b) for a, b in zip(*weights[1:], strict=True)]
     assert all(same)
     assert not all(other)
     assert np.any(fold_in(0, 1).numpy() != fold_in(0, 2).numpy())

@@ -123,7 +123,8 @@ def test_held_out_is_a_write_without_the_image(model, images):
             direct[key].append(one[key][:, 0])
     for key in mean:
         a, b = np.array(mean[key]), np.array(direct[key])
-        error = np.sqrt((a.var(0) + b.var(0)) / 40) + 1e-3
+        # Five standard errors, and float32 where a write is near-singular.
+        error = np.sqrt((a.var(0) + b.var(0)) / 40) + 2e-3 * b.mean(0)
         assert np.all(np.abs(a.mean(0) - b.mean(0)) < 5.0 * error)
 
 

@@ -36,8 +36,8 @@ def condition(addresses, codes, mean, covariance):
     prior = np.kron(covariance, np.eye(columns))
     observe = np.kron(addresses, np.eye(columns))
     noise = VARIANCE * np.eye(count * columns)
-    gain = prior @ observe.T @ np.linalg.inv(
-        observe @ prior @ observe.T + noise
+    gain = (
+        prior @ observe.T @ np.linalg.inv(observe @ prior @ observe.T + noise)
     )
     error = codes.ravel() - observe @ mean.ravel()
     posterior = prior - gain @ observe @ prior
@@ -157,9 +157,7 @@ def test_a_function_of_unknown_length_and_its_gradients():
         with tf.GradientTape() as tape:
             tape.watch(values)
             weights = tf.ones(tf.shape(values[0])[:2], "float64")
-            result = ops.kalman_write(
-                values[0], weights, *values[1:], VARIANCE
-            )
+            result = ops.kalman_write(values[0], weights, *values[1:], VARIANCE)
             loss = sum(tf.reduce_sum(tf.square(value)) for value in result)
         return result, tape.gradient(loss, values)
 

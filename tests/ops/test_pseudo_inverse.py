@@ -144,7 +144,9 @@ def test_ridge_filter():
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
-@pytest.mark.parametrize(("solver", "order"), [("newton", 2), ("hyperpower", 3)])
+@pytest.mark.parametrize(
+    ("solver", "order"), [("newton", 2), ("hyperpower", 3)]
+)
 def test_filter_formula(solver, order, steps):
     rng = np.random.default_rng(7)
     values = np.array([3.0, 1.5, 0.7, 0.2])

@@ -1,0 +1,121 @@
+"""Encoder, decoder and likelihood, which most models share."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgpm import likelihoods
+from kgpm.errors import UserError
+from kgpm.layers import ImageDecoder
+from kgpm.layers import ImageEncoder
+from kgpm.models.bound_model import BoundModel
+
+
+class AutoencoderModel(BoundModel):
+    """Base of the models that encode images and decode codes.
+
+    Args:
+        image_shape: `(H, W, C)`.
+        code_size: length of a code.
+        likelihood: a `kgpm.likelihoods.Likelihood` or its name.
+        width: channels of encoder and decoder, one number or a list, finest
+            scale first.
+        num_blocks: residual blocks at each scale.
+        normalization: `group` or `none`.
+        autoencoder_weight: weight in the loss of `-log p(x | dec(enc(x)))`,
+            which bypasses the memory and keeps decoder and encoder mutual
+            inverses, so that repeated reading is stable. Never in a bound.
+        **kwargs: of `keras.Model`.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple,
+        code_size: int,
+        likelihood: Any,
+        width: Any,
+        num_blocks: int,
+        normalization: str,
+        autoencoder_weight: float,
+        **kwargs: Any,
+    ) -> None:
+        if autoencoder_weight < 0.0:
+            raise UserError(
+                "Expected autoencoder_weight of at least 0, "
+                f"received {autoencoder_weight}."
+            )
+        super().__init__(**kwargs)
+        self.likelihood = likelihoods.get(likelihood)
+        self.code_size = code_size
+        self.width = width
+        self.num_blocks = num_blocks
+        self.normalization = normalization
+        self.autoencoder_weight = autoencoder_weight
+        if autoencoder_weight > 0.0:
+            self.auxiliary_weights = {"autoencoder": autoencoder_weight}
+        network = {
+            "width": width,
+            "num_blocks": num_blocks,
+            "normalization": normalization,
+        }
+        self.encoder = ImageEncoder(
+            image_shape, code_size, name="encoder", **network
+        )
+        self.image_shape = self.encoder.image_shape
+        self.decoder = ImageDecoder(
+            self.image_shape,
+            code_size,
+            self.likelihood.num_parameters(self.image_shape[-1]),
+            name="decoder",
+            **network,
+        )
+        self.encoder.build()
+        self.decoder.build()
+
+    @property
+    def auxiliary_names(self) -> tuple[str, ...]:
+        """Names of the terms that are trained on but bound nothing."""
+        return tuple(self.auxiliary_weights)
+
+    def encode(self, images: Any) -> Any:
+        """Images `[B, T, H, W, C]` to codes `[B, T, code_size]`.
+
+        Raises:
+            UserError: another rank or image shape, or T = 0.
+        """
+        images = self.check_images(images)
+        shape = ops.shape(images)
+        flat = ops.reshape(images, (-1, *self.image_shape))
+        return ops.reshape(self.encoder(flat), (*shape[:2], self.code_size))
+
+    def decode(self, codes: Any) -> Any:
+        """Codes `[B, T, C]` to likelihood parameters `[B, T, H, W, P]`."""
+        shape = ops.shape(codes)
+        flat = self.decoder(ops.reshape(codes, (-1, self.code_size)))
+        return ops.reshape(flat, (*shape[:2], *flat.shape[1:]))
+
+    def check_images(self, images: Any) -> Any:
+        """Images as a tensor; a `UserError` for any other shape or T = 0."""
+        images = ops.convert_to_tensor(images)
+        shape = tuple(images.shape)
+        if len(shape) != 5 or shape[2:] != self.image_shape or shape[1] == 0:
+            sides = ", ".join(str(side) for side in self.image_shape)
+            raise UserError(
+                f"Expected images of shape [B, T, {sides}] with T >= 1, "
+                f"received {list(shape)}."
+            )
+        return images
+
+    def get_config(self) -> dict:
+        config = keras.Model.get_config(self)
+        config.update(
+            image_shape=self.image_shape,
+            code_size=self.code_size,
+            likelihood=keras.saving.serialize_keras_object(self.likelihood),
+            width=self.width,
+            num_blocks=self.num_blocks,
+            normalization=self.normalization,
+            autoencoder_weight=self.autoencoder_weight,
+        )
+        return config

@@ -1,0 +1,175 @@
+"""The posterior of an address against TensorFlow Probability."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kgpm import ops
+from kgpm.errors import UserError
+from kgpm.layers import AddressPosterior
+
+tfd = tfp.distributions
+NOISE = 0.7
+
+
+def make(size=3, **arguments):
+    layer = AddressPosterior(size, NOISE, dtype="float64", **arguments)
+    layer.build()
+    if layer.weights:
+        layer.w_log_variance.assign(np.linspace(-3.0, 0.5, size))
+    return layer
+
+
+def problem(episodes=2, queries=4, size=3, columns=5):
+    rng = np.random.default_rng(1)
+    return (
+        tf.constant(rng.normal(size=(episodes, queries, size))),
+        tf.constant(rng.normal(size=(episodes, size, columns))),
+    )
+
+
+def exact_posterior(code, memory):
+    """Mean and covariance of w given z, by conditioning the joint Gaussian."""
+    cross = memory.T
+    marginal = memory.T @ memory + NOISE**2 * np.eye(memory.shape[1])
+    gain = np.linalg.solve(marginal, cross).T
+    return gain @ code, np.eye(len(memory)) - gain @ cross
+
+
+def distribution(layer, w_mean, memory):
+    if layer.posterior == "per_slot":
+        scale = np.exp(0.5 * layer.w_log_variance.numpy())
+        return tfd.MultivariateNormalDiag(w_mean, scale)
+    factors = [
+        np.linalg.cholesky(exact_posterior(np.zeros(m.shape[1]), m)[1])
+        for m in memory.numpy()
+    ]
+    return tfd.MultivariateNormalTriL(w_mean, np.stack(factors)[:, None])
+
+
+def prior(size=3):
+    return tfd.MultivariateNormalDiag(np.zeros(size), np.ones(size))
+
+
+@pytest.mark.parametrize("posterior", ["per_slot", "analytic"])
+def test_divergence_is_that_of_probability(posterior):
+    layer = make(posterior=posterior)
+    w_mean, memory = problem()
+    draw = layer(w_mean, memory, seed=1)
+    assert set(draw.kl) == {"kl_w"}
+    expected = tfd.kl_divergence(distribution(layer, w_mean, memory), prior())
+    np.testing.assert_allclose(draw.kl["kl_w"], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("posterior", ["per_slot", "analytic"])
+def test_log_ratio_is_that_of_the_draw(posterior):
+    layer = make(posterior=posterior)
+    w_mean, memory = problem()
+    draw = layer(w_mean, memory, seed=2)
+    q = distribution(layer, w_mean, memory)
+    expected = prior().log_prob(draw.latents) - q.log_prob(draw.latents)
+    np.testing.assert_allclose(draw.log_ratio, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("posterior", ["per_slot", "analytic"])
+def test_minus_log_ratio_averages_to_the_divergence(posterior):
+    layer = make(posterior=posterior)
+    w_mean, memory = problem(1, 1)
+    count = 20_000
+    draw = layer(tf.repeat(w_mean, count, axis=1), memory, seed=3)
+    values = -draw.log_ratio.numpy()
+    error = values.std() / np.sqrt(count)
+    assert abs(values.mean() - draw.kl["kl_w"][0, 0]) < 4 * error
+
+
+def test_analytic_covariance_is_the_exact_posterior():
+    layer = make(posterior="analytic")
+    count = 40_000
+    _, memory = problem()
+    draw = layer(tf.zeros((2, count, 3), "float64"), memory, seed=4)
+    for i in range(2):
+        _, expected = exact_posterior(np.zeros(5), memory[i].numpy())
+        diagonal = np.diag(expected)
+        error = np.cov(draw.latents[i].numpy().T) - expected
+        scale = np.sqrt(
+            (expected**2 + np.outer(diagonal, diagonal)) / count
+        )
+        assert np.max(np.abs(error) / scale) < 4.5
+
+
+@pytest.mark.parametrize("posterior", ["per_slot", "analytic"])
+def test_noise_is_drawn_for_each_slot_code_and_episode(posterior):
+    episodes, queries, size = 40, 60, 4
+    layer = make(size, posterior=posterior)
+    rng = np.random.default_rng(2)
+    w_mean = tf.constant(rng.normal(size=(episodes, queries, size)))
+    # Orthogonal rows: the exact posterior's slots are uncorrelated too.
+    memory = tf.eye(size, 6, batch_shape=[episodes], dtype="float64")
+    draw = layer(w_mean, memory, seed=5)
+    noise = (draw.latents - w_mean).numpy()
+    if posterior == "per_slot":
+        variances = np.exp(layer.w_log_variance.numpy())
+    else:
+        variances = np.full(size, 1.0 / (1.0 + NOISE**-2))
+    count = episodes * queries
+    measured = np.mean(np.square(noise), axis=(0, 1))
+    np.testing.assert_allclose(measured, variances, rtol=4.5 * (2 / count) ** 0.5)
+    noise = noise / np.sqrt(variances)
+    # Each number's neighbours in every other slot, code and episode.
+    for axis, length in enumerate(noise.shape):
+        for shift in {1, 2, length // 2}:
+            product = noise * np.roll(noise, shift, axis)
+            assert abs(product.mean()) < 4.5 / np.sqrt(noise.size)
+    assert len(np.unique(noise)) == noise.size
+
+
+def test_shared_noise_is_one_number_and_documented_as_no_bound():
+    layer = make(shared_noise=True)
+    w_mean, memory = problem()
+    draw = layer(w_mean, memory, seed=6)
+    scale = np.exp(0.5 * layer.w_log_variance.numpy())
+    noise = (draw.latents - w_mean) / scale
+    np.testing.assert_allclose(noise, noise[0, 0, 0] + np.zeros((2, 4, 3)))
+    independent = make()(w_mean, memory, seed=6)
+    # The charge is that for independent numbers, as in the published code.
+    np.testing.assert_allclose(draw.kl["kl_w"], independent.kl["kl_w"])
+    assert "not a\n            bound" in AddressPosterior.__doc__
+    assert not make().shared_noise
+
+
+def test_seed_decides_the_draw():
+    layer = make()
+    w_mean, memory = problem()
+    first = layer(w_mean, memory, seed=1).latents
+    np.testing.assert_array_equal(
+        first, layer(w_mean, memory, seed=ops.make_seed(1)).latents
+    )
+    assert not np.any(first == layer(w_mean, memory, seed=2).latents)
+
+
+def test_log_variance_is_clipped():
+    layer = make()
+    w_mean, memory = problem()
+    layer.w_log_variance.assign([-1000.0, 1000.0, 0.0])
+    extreme = layer(w_mean, memory, seed=1)
+    layer.w_log_variance.assign([-10.0, 4.0, 0.0])
+    for value, expected in zip(
+        tf.nest.flatten(extreme),
+        tf.nest.flatten(layer(w_mean, memory, seed=1)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_initial_variance():
+    layer = AddressPosterior(3, NOISE)
+    layer.build()
+    np.testing.assert_allclose(layer.w_log_variance, [-2.0] * 3)
+
+
+def test_arguments_that_are_refused():
+    with pytest.raises(UserError, match="per_slot, analytic, received 'full'"):
+        AddressPosterior(3, NOISE, "full")
+    with pytest.raises(UserError, match="per_slot' with shared_noise=True"):
+        AddressPosterior(3, NOISE, "analytic", shared_noise=True)
