@@ -52,12 +52,6 @@ def define_run_flags(values: FlagValues) -> None:
         "Ask TensorFlow for operations whose result does not depend on the "
         "order in which threads finish.",
     )
-    boolean(
-        "xla",
-        False,
-        "Compile the steps with XLA (on a CPU, compiled convolutions measured "
-        "about half as fast as uncompiled ones).",
-    )
     enum(
         "dtype_policy",
         "float32",
@@ -198,6 +192,12 @@ def define_training_flags(values: FlagValues) -> None:
         lower_bound=1,
     )
     boolean("resume", False, "Continue the run in --model_dir.")
+    boolean(
+        "xla",
+        False,
+        "Compile the steps with XLA (on a CPU, compiled convolutions measured "
+        "about half as fast as uncompiled ones).",
+    )
     integer(
         "log_images_every",
         1,

@@ -131,9 +131,12 @@ class PseudoInverseMemory(keras.layers.Layer):
         )
 
     def build(self, input_shape: tuple | None = None) -> None:
+        # Rows of length one give addresses of the scale of their prior; the
+        # published N(0, 1) starts with three nats too many in each slot.
+        stddev = self.code_size**-0.5
         self.memory_mean = self.add_weight(
             shape=(self.memory_size, self.code_size),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            initializer=keras.initializers.RandomNormal(stddev=stddev),
             name="memory_mean",
         )
         if self.writer == "sequential":

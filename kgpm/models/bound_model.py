@@ -195,6 +195,16 @@ class BoundModel(keras.Model):
         for name, value in values.items():
             self._term_metrics[name].update_state(value, weights)
 
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        """Epoch results from the metrics themselves, for the names in `logs`.
+
+        Keras does so only where a step returned every metric; otherwise it
+        takes the last batch's mean over replicas, which is not exact. The
+        test step leaves out what only training has.
+        """
+        results = self.get_metrics_result()
+        return {name: results.get(name, logs[name]) for name in logs}
+
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:

@@ -13,6 +13,7 @@ from kgpm import ops
 from kgpm.errors import UserError
 from kgpm.training import pictures
 from kgpm.training import sheets
+from kgpm.training.averaged_weights import averaged_weights
 from kgpm.training.retrieval import is_binary
 
 
@@ -104,10 +105,9 @@ class ImageLogger(keras.callbacks.Callback):
             self._writer.close()
 
     def _write(self, epoch: int) -> None:
-        read, denoised, generated = (
-            np.asarray(part)[0]
-            for part in self._compute(self._images, self._queries, self._seed)
-        )
+        with averaged_weights(self.model):
+            parts = self._compute(self._images, self._queries, self._seed)
+        read, denoised, generated = (np.asarray(part)[0] for part in parts)
         images = np.asarray(self._images)[0]
         queries = np.asarray(self._queries)[0]
         drawn = {

@@ -41,7 +41,7 @@ DRAW = [(2, 3, 4), (2, 3), (2, 3)]
 CASES = {
     "address_per_slot": dict(
         layer_class=layers.AddressPosterior,
-        config=dict(memory_size=4, observation_noise=0.5),
+        config=dict(memory_size=4, observation_noise=0.5, posterior="per_slot"),
         inputs=ADDRESS,
         shapes=DRAW,
         num_weights=1,
@@ -110,7 +110,12 @@ CASES = {
     ),
     "memory_direct": dict(
         layer_class=layers.PseudoInverseMemory,
-        config=dict(memory_size=3, code_size=5, write_refine_steps=1),
+        config=dict(
+            memory_size=3,
+            code_size=5,
+            write_refine_steps=1,
+            posterior="per_slot",
+        ),
         inputs=(noise(2, 4, 5),),
         shapes=[(2, 3, 5), (2, 4, 5), (2, 4), (2, 4)],
         num_weights=2,
@@ -122,7 +127,7 @@ CASES = {
         inputs=(noise(2, 2, 5),),
         # The nest is flattened with its keys in order.
         shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
-        num_weights=3,
+        num_weights=2,
         call=write_sample_and_kl,
     ),
     "residual_block": dict(

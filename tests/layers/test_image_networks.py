@@ -70,7 +70,7 @@ def test_output_shapes(shape):
 
 
 def test_64_pixels():
-    encoder, decoder = ImageEncoder((64, 64, 3), 6, width=2), None
+    encoder = ImageEncoder((64, 64, 3), 6, width=2)
     encoder.build()
     assert len(encoder.downsamplings) == 4
     assert encoder.head.kernel.shape == (5 * 5 * 2, 6)

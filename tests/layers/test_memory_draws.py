@@ -12,8 +12,15 @@ tfd = tfp.distributions
 K, C = 3, 6
 
 
-def make(**arguments):
-    layer = PseudoInverseMemory(K, C, dtype="float64", **arguments)
+def make(read_ridge="tiny", posterior="per_slot", **arguments):
+    layer = PseudoInverseMemory(
+        K,
+        C,
+        read_ridge=read_ridge,
+        posterior=posterior,
+        dtype="float64",
+        **arguments,
+    )
     layer.build()
     layer.memory_mean.assign(np.random.default_rng(1).normal(size=(K, C)))
     return layer
@@ -88,7 +95,9 @@ def test_log_ratio_and_divergence_are_those_of_the_address(writer):
     memory = {"mean": tf.constant(draw_codes(K, seed=6))}
     if writer == "sequential":
         # A covariance of nothing draws the mean.
-        memory["covariance"] = 1e-24 * tf.eye(K, batch_shape=[2], dtype="float64")
+        memory["covariance"] = 1e-24 * tf.eye(
+            K, batch_shape=[2], dtype="float64"
+        )
     draw = layer.sample(codes, memory, seed=5)
     inverse = np.linalg.pinv(memory["mean"])
     address = draw.latents @ inverse
@@ -117,6 +126,20 @@ def test_read_noise_has_its_variance_and_is_independent_of_the_address():
     assert np.max(np.abs(error) / spread) < 4.5
 
 
+def test_read_noise_is_not_the_addresss_stream_again():
+    # Rows along axes: the last three columns show the read noise alone.
+    layer = make(observation_noise=1e-4)
+    scale = np.exp(0.5 * layer.address_posterior.w_log_variance.numpy())
+    count = 5000
+    memory = {"mean": tf.eye(K, C, batch_shape=[1], dtype="float64")}
+    draw = layer.sample(np.zeros((1, count, C)), memory, seed=8)
+    address = (draw.latents.numpy()[..., :K] / scale).ravel()
+    noise = (draw.latents.numpy() / 1e-4).ravel()[: address.size]
+    shown = np.arange(address.size) % C >= K
+    correlation = np.corrcoef(address[shown], noise[shown])[0, 1]
+    assert abs(correlation) < 4.5 / np.sqrt(shown.sum())
+
+
 def test_shared_noise_moves_all_addresses_alike():
     layer = make(observation_noise=1e-9, shared_noise=True)
     layer.address_posterior.w_log_variance.assign([-1.0, 0.3, -2.0])
@@ -125,8 +148,8 @@ def test_shared_noise_moves_all_addresses_alike():
     address = draw.latents @ np.linalg.pinv(memory["mean"])
     number = address / np.exp([-0.5, 0.15, -1.0])
     np.testing.assert_allclose(number, number[0, 0, 0], atol=1e-5)
-    assert "**not a bound**" in PseudoInverseMemory.__doc__
-    assert not make().shared_noise
+    assert "**not a bound**" in " ".join(PseudoInverseMemory.__doc__.split())
+    assert not PseudoInverseMemory(K, C).shared_noise
 
 
 def test_sample_is_decided_by_its_seed():
@@ -186,6 +209,7 @@ def test_sequential_write_shrinks_the_covariance():
 
 
 def test_reads_draw_the_memory_from_its_posterior():
+    # Enough queries, and little enough noise, to solve for the drawn memory.
     layer = make(writer="sequential", observation_noise=1e-9)
     rng = np.random.default_rng(10)
     episodes, queries = 20_000, 8
@@ -195,9 +219,7 @@ def test_reads_draw_the_memory_from_its_posterior():
     known = {"mean": tf.constant(mean)}
     memory = dict(
         known,
-        covariance=tf.constant(
-            np.broadcast_to(covariance, (episodes, K, K))
-        ),
+        covariance=tf.constant(np.broadcast_to(covariance, (episodes, K, K))),
     )
     # Codes of zero have the mean address zero in any memory, so the same
     # seed gives the same addresses for the known memory and for the drawn.

@@ -1,5 +1,6 @@
 """The algebra of writing and reading a pseudo-inverse memory."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -381,8 +382,6 @@ def test_arguments_that_are_refused(arguments, message):
 
 
 def test_half_precision_policy_leaves_the_algebra_alone():
-    import keras
-
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -238,31 +238,56 @@ def test_ridge_gradient_is_that_of_finite_differences(shape, deficient):
     assert slope == pytest.approx(float(above - below) / (2 * step), rel=1e-5)
 
 
-def test_ridge_ignores_rows_of_padding():
+@pytest.mark.parametrize("rows", [3, 6])
+def test_ridge_ignores_rows_of_padding(rows):
     rng = np.random.default_rng(12)
-    matrix = rng.normal(size=(6, 4)).astype(np.float32)
-    right = rng.normal(size=(6, 3)).astype(np.float32)
-    # The padded matrix is tall, the unpadded one may be wide: both sides.
-    for rows in (3, 6):
-        padding = [(0, 5), (0, 0)]
-        plain = ops.least_squares(
-            tf.constant(matrix[:rows]), tf.constant(right[:rows])
-        )
-        padded = ops.least_squares(
-            tf.constant(np.pad(matrix[:rows], padding)),
-            tf.constant(np.pad(right[:rows], padding)),
-        )
-        np.testing.assert_allclose(padded, plain, rtol=0, atol=1e-6)
-        inverse = ops.pseudo_inverse(
-            tf.constant(np.pad(matrix[:rows], padding))
-        )
+    # So small a singular value that the ridge takes a part of its inverse.
+    values = [1.0, 0.5, 3e-5]
+    matrix = with_singular_values(rng, 3, 4, values)
+    if rows == 6:
+        matrix = with_singular_values(rng, 6, 4, [*values, 0.5])
+    right = rng.normal(size=(rows, 2))
+    padding = [(0, 5), (0, 0)]
+    padded_matrix, padded_right = (
+        np.pad(matrix, padding),
+        np.pad(right, padding),
+    )
+    plain = ops.least_squares(tf.constant(matrix), tf.constant(right))
+    padded = ops.least_squares(
+        tf.constant(padded_matrix), tf.constant(padded_right)
+    )
+    np.testing.assert_allclose(padded, plain, rtol=1e-5)
+    exact = np.linalg.pinv(matrix) @ right
+    assert np.max(np.abs(plain - exact)) > 1e-2 * np.max(np.abs(exact))
+    inverse = ops.pseudo_inverse(tf.constant(padded_matrix))
+    plain = ops.pseudo_inverse(tf.constant(matrix))
+    np.testing.assert_allclose(inverse[:, :rows], plain, rtol=1e-5)
+    # To rounding, next to numbers of 1e4.
+    np.testing.assert_allclose(inverse[:, rows:], 0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [2, 9])
+@pytest.mark.parametrize("solver", ops.SOLVERS)
+def test_least_squares_from_statistics(solver, count):
+    # Less than converged: the filter must act on the same singular values.
+    # A safe scale would be that of another matrix.
+    steps = {"newton": 25, "hyperpower": 16, "reference": 2}.get(solver)
+    rng = np.random.default_rng(13)
+    codes = 3.0 * rng.normal(size=(2, count, 6))
+    inverse = rng.normal(size=(6, 4))
+    result = ops.least_squares_from_statistics(
+        tf.constant(np.swapaxes(codes, -1, -2) @ codes),
+        tf.constant(inverse),
+        solver,
+        steps,
+    )
+    address, codes = tf.constant(codes @ inverse), tf.constant(codes)
+    expected = ops.least_squares(address, codes, solver, steps)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-7)
+    if solver == "svd":
         np.testing.assert_allclose(
-            inverse[:, :rows],
-            ops.pseudo_inverse(tf.constant(matrix[:rows])),
-            rtol=0,
-            atol=1e-6,
+            result, np.linalg.pinv(address) @ codes, atol=1e-7
         )
-        assert not np.any(inverse[:, rows:])
 
 
 def test_unknown_solver():
