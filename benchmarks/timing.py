@@ -54,6 +54,27 @@ def forward_flops(layer: Any, input_shape: Sequence[int]) -> int:
     return sum(map(_operation_flops, traced.graph.get_operations()))
 
 
+def padding_flops(decoder: Any) -> int:
+    """What `forward_flops` of a decoder counts beyond its architecture.
+
+    A transposed convolution from [H, W] takes H W k^2 products a channel
+    pair. Run as a plain 2x2 convolution to four times the filters it takes
+    16 at every position of its padded input.
+    """
+    extra = 0
+    for i, layer in enumerate(decoder.upsamplings):
+        sides = (decoder.heights[i], decoder.widths[i])
+        executed, needed = 16, 1
+        for side, kernel, crop in zip(
+            sides, layer.kernel_size, layer.crop, strict=True
+        ):
+            executed *= side + 1 if crop < 2 else side - 1
+            needed *= side * kernel
+        pairs = layer.kernel.shape[-1] * layer.filters
+        extra += 2 * pairs * (executed - needed)
+    return extra
+
+
 def _operation_flops(operation: Any) -> int:
     if operation.type == "MatMul":
         columns = operation.outputs[0].shape[-1]

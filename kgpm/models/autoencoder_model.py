@@ -10,6 +10,7 @@ from kgpm.errors import UserError
 from kgpm.layers import ImageDecoder
 from kgpm.layers import ImageEncoder
 from kgpm.models.bound_model import BoundModel
+from kgpm.models.bound_model import unpack_batch
 
 
 class AutoencoderModel(BoundModel):
@@ -77,6 +78,22 @@ class AutoencoderModel(BoundModel):
     def auxiliary_names(self) -> tuple[str, ...]:
         """Names of the terms that are trained on but bound nothing."""
         return tuple(self.auxiliary_weights)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`, after a look at the first batch's pixels.
+
+        Grey pixels under a Bernoulli likelihood train without complaint, but
+        their "bound" is none.
+
+        Raises:
+            UserError: pixels that the likelihood cannot score.
+        """
+        if x is not None:
+            is_dataset = hasattr(x, "element_spec")
+            first = next(iter(x.take(1))) if is_dataset else x
+            images, _ = unpack_batch(first)
+            self.likelihood.validate(ops.convert_to_numpy(images))
+        return super().fit(x, *args, **kwargs)
 
     def encode(self, images: Any) -> Any:
         """Images `[B, T, H, W, C]` to codes `[B, T, code_size]`.

@@ -4,7 +4,7 @@ All of them act on each singular value sigma_i of A as a filter f:
 `sigma_i(A^+ A) = f(sigma_i)`, where the exact inverse has f = 1.
 
 - `ridge`: f = s^2 / (s^2 + lambda), one Cholesky factor of the smaller Gram
-  matrix. The default: exact to solver precision and the cheapest.
+  matrix in float64. The default: exact to solver precision, the cheapest.
 - `newton`: Ben-Israel and Cohen 1966 (Newton-Schulz),
   `X <- X (2I - A X)`, f = 1 - (1 - alpha s^2)^(2^k) after k steps.
 - `hyperpower`: order three, `X <- X (I + R + R^2)` with R = I - A X,
@@ -21,6 +21,7 @@ a truncated inverse cannot be read by an exact one.
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from kgpm.errors import UserError
@@ -43,6 +44,12 @@ SOLVERS = tuple(DEFAULT_ITERATIONS)
 # the Gram matrix nor rows of padding change it. Safe because the Gram matrix
 # is formed in float64: its rounding is 1e-16 of the same norm.
 RELATIVE_RIDGE = 1e-9
+# An inverse of a float32 matrix of less than full rank, such as a memory of
+# fewer images than rows, must not invert that matrix's own rounding, 6e-8 of
+# its norm: a larger ridge, whose bias on the directions that count each
+# Newton step squares away.
+RELATIVE_RIDGE_OF_FLOAT32 = 1e-5
+POLISH_STEPS = 2
 REFERENCE_SCALE = 5e-4
 
 
@@ -59,8 +66,9 @@ def pseudo_inverse(
         solver: one of `SOLVERS`.
         num_iterations: steps of an iterative solver, by default
             `DEFAULT_ITERATIONS[solver]`.
-        ridge: absolute ridge lambda of `solver="ridge"`; by default
-            `RELATIVE_RIDGE * ||A||_F^2`.
+        ridge: absolute ridge lambda of `solver="ridge"`, f as above. By
+            default a small share of ||A||_F^2, by the precision of A, and
+            two Newton steps: f = 1 - (lambda / (s^2 + lambda))^4.
 
     Returns:
         A^+, `[..., n, m]`, in the dtype of `matrix`.
@@ -74,10 +82,7 @@ def pseudo_inverse(
         )
         return transpose(flipped)
     if solver == "ridge":
-        wide = ops.cast(matrix, "float64")
-        factor = _gram_factor(wide, ridge)
-        inverse = transpose(cholesky_solve(factor, wide))
-        return ops.cast(inverse, matrix.dtype)
+        return ops.cast(_ridge_inverse(matrix, ridge), matrix.dtype)
     if solver == "svd":
         return _svd_inverse(matrix)
     check_solver(solver)
@@ -177,10 +182,31 @@ def _is_tall(matrix: Any) -> bool:
 def _gram_factor(wide: Any, ridge: Any = None) -> Any:
     """Cholesky factor of A A^T + lambda I for A `[..., m, n]`, m <= n."""
     if ridge is None:
-        ridge = RELATIVE_RIDGE * ops.sum(ops.square(wide), axis=(-2, -1))
+        ridge = RELATIVE_RIDGE * _square_norm(wide)
     # The smallest normal float32 keeps the factor of a zero matrix finite.
     ridge = ops.cast(ridge, wide.dtype) + 1.2e-38
     return ops.cholesky(add_diagonal(ops.matmul(wide, transpose(wide)), ridge))
+
+
+def _ridge_inverse(matrix: Any, ridge: Any) -> Any:
+    """`A^T (A A^T + lambda I)^-1` in float64, polished if lambda is ours."""
+    wide = ops.cast(matrix, "float64")
+    steps = 0
+    if ridge is None:
+        steps = POLISH_STEPS
+        is_double = keras.backend.standardize_dtype(matrix.dtype) == "float64"
+        share = RELATIVE_RIDGE if is_double else RELATIVE_RIDGE_OF_FLOAT32
+        ridge = share * _square_norm(wide)
+    factor = _gram_factor(wide, ridge)
+    inverse = transpose(cholesky_solve(factor, wide))
+    for _ in range(steps):
+        product = ops.matmul(wide, inverse)
+        inverse = 2.0 * inverse - ops.matmul(inverse, product)
+    return inverse
+
+
+def _square_norm(matrix: Any) -> Any:
+    return ops.sum(ops.square(matrix), axis=(-2, -1))
 
 
 def _safe_scale(wide: Any) -> Any:

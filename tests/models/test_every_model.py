@@ -129,15 +129,15 @@ def test_held_out_is_a_write_without_the_image(model, images):
 
 
 def test_one_sample_bound_is_above_the_importance_weighted_one(model, images):
-    """The ELBO's mean cannot exceed the 500-sample bound."""
+    """The mean ELBO is no better than the 200-sample bound."""
     images = images[:1]
     memory = model.write(images)
     score = tf.function(lambda seed: model.query_terms(images, memory, seed))
     nelbos = np.mean(
-        [ops.nelbo(score(tf.constant([s, 0]))) for s in range(300)], axis=0
+        [ops.nelbo(score(tf.constant([s, 0]))) for s in range(120)], axis=0
     )
-    weighted = -model.log_likelihood(images, memory, 500, seed=2).numpy()
-    assert np.all(nelbos > weighted - 0.05)
+    weighted = -model.log_likelihood(images, memory, 200, seed=2).numpy()
+    assert np.all(nelbos > weighted - 0.3)
     assert nelbos.mean() > weighted.mean()
 
 
@@ -148,10 +148,10 @@ def test_one_importance_sample_is_the_elbo_in_expectation(model, images):
     weigh = tf.function(
         lambda seed: model.log_likelihood(images, memory, 1, seed)
     )
-    seeds = [tf.constant([s, 1]) for s in range(300)]
+    seeds = [tf.constant([s, 1]) for s in range(120)]
     elbo = -np.array([ops.nelbo(score(s)) for s in seeds])
     single = np.array([weigh(s) for s in seeds])
-    error = np.sqrt((elbo.var(0) + single.var(0)) / 300)
+    error = np.sqrt((elbo.var(0) + single.var(0)) / 120)
     assert np.all(np.abs(elbo.mean(0) - single.mean(0)) < 5.0 * error)
 
 
@@ -244,6 +244,16 @@ def test_wrong_image_shape(model, bad):
 def test_counts_below_one(gpm, images, call):
     with pytest.raises(UserError, match=r"of at least 1, received 0"):
         call(gpm, images)
+
+
+@pytest.mark.parametrize("pixel", [0.5, np.nan, 2.0])
+def test_fit_refuses_pixels_that_cannot_be_scored(gpm, images, pixel):
+    compiled(gpm)
+    images[0, 0, 3, 3] = pixel
+    with pytest.raises(UserError, match="Expected pixels"):
+        gpm.fit(batches(images), verbose=0, shuffle=False)
+    with pytest.raises(UserError, match="Expected pixels"):
+        gpm.fit(images, verbose=0)
 
 
 def test_unknown_model():
