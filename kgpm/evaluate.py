@@ -57,8 +57,17 @@ def main(values: flags.FlagValues) -> None:
     )
     directory = RunDirectory(values.model_dir)
     path = directory.metrics_json
-    if values.split != "test":
-        path = path.with_name(f"metrics_{values.split}.json")
+    # The final table of the run is of the best model on the test split.
+    other = [
+        value
+        for value, usual in (
+            (values.split, "test"),
+            (values.checkpoint, "best"),
+        )
+        if value != usual
+    ]
+    if other:
+        path = path.with_name(f"metrics_{'_'.join(other)}.json")
     write_metrics(result, path)
     print(f"{format_table(result)}\n\nwrote {path}")
 

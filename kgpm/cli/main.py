@@ -126,6 +126,9 @@ def prepare(values: flags.FlagValues) -> None:
         keras.utils.set_random_seed(values["seed"].value)
     if "deterministic" in values and values["deterministic"].value:
         tf.config.experimental.enable_op_determinism()
+    # Ten bits of mantissa are too few for a memory's algebra; a GPU that is
+    # to be faster than float32 has --dtype_policy=mixed_bfloat16.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     if "dtype_policy" in values:
         keras.config.set_dtype_policy(values["dtype_policy"].value)
 

@@ -106,8 +106,8 @@ def define_model_flags(values: FlagValues) -> None:
         "read_ridge",
         "bayes",
         ["bayes", "tiny"],
-        "Ridge of a read inside the bound: the observation noise's (the "
-        "posterior mean) or a numerical one (a projection).",
+        "Ridge of the ridge solver's read inside the bound: the observation "
+        "noise's (the posterior mean) or a numerical one (a projection).",
     )
     enum(
         "posterior",

@@ -55,9 +55,10 @@ class PseudoInverseMemory(keras.layers.Layer):
             direct write; each comes closer to the codes' PCA for T > K.
         solver: one of `kgpm.ops.SOLVERS`, for writing and reading alike.
         solver_iterations: steps of an iterative solver; 0 for its default.
-        read_ridge: how the mean of q(w | x, M) is solved: `bayes` (ridge
-            s^2, the posterior mean under p(z | w, M), a shrinkage) or `tiny`
-            (the projection). Mean reads always project.
+        read_ridge: how the ridge solver finds the mean of q(w | x, M):
+            `bayes` (ridge s^2, the posterior mean under p(z | w, M), a
+            shrinkage) or `tiny` (the projection). Mean reads always project,
+            and the other solvers read by the inverse that they write with.
         posterior: covariance of q(w | x, M): `analytic`,
             (I + M M^T / s^2)^-1, the exact linear-Gaussian one, or
             `per_slot` (learned variances, as published).
@@ -291,7 +292,7 @@ class PseudoInverseMemory(keras.layers.Layer):
         codes = ops.cast(codes, self.compute_dtype)
         seeds = split_seed(make_seed(seed), 3)
         mean = self._draw_memory(memory, seeds[2])
-        if self.read_ridge == "bayes":
+        if self.read_ridge == "bayes" and self.solver == "ridge":
             ridge = self.observation_noise**2
             inverse = pseudo_inverse(mean, ridge=ridge)
         else:

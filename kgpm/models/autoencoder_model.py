@@ -1,5 +1,6 @@
 """Encoder, decoder and likelihood, which most models share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -82,15 +83,18 @@ class AutoencoderModel(BoundModel):
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`, after a look at the first batch's pixels.
 
+        A generator or a `PyDataset` is trained on unseen.
+
         Grey pixels under a Bernoulli likelihood train without complaint, but
         their "bound" is none.
 
         Raises:
             UserError: pixels that the likelihood cannot score.
         """
-        if x is not None:
-            is_dataset = hasattr(x, "element_spec")
-            first = next(iter(x.take(1))) if is_dataset else x
+        first = x
+        if hasattr(x, "element_spec"):
+            first = next(iter(x))
+        if hasattr(first, "shape") or isinstance(first, Mapping):
             images, _ = unpack_batch(first)
             self.likelihood.validate(ops.convert_to_numpy(images))
         return super().fit(x, *args, **kwargs)

@@ -33,6 +33,11 @@ class BoundModel(keras.Model):
     auxiliary_weights: Mapping[str, float] = {}
 
     @property
+    def is_bound(self) -> bool:
+        """Whether `nelbo` of the terms bounds -log p(x | memory) at all."""
+        return True
+
+    @property
     def term_names(self) -> tuple[str, ...]:
         """Names of the terms of `bound_terms`, `nll` first."""
         raise NotImplementedError
@@ -141,7 +146,12 @@ class BoundModel(keras.Model):
             terms = self.training_terms(images, weights, seed)
             per_image = self._loss(terms, self._kl_weight(step))
             loss = ops.sum(weights * per_image) / ops.maximum(total, 1e-12)
-        gradients = tape.gradient(loss, self.trainable_variables)
+        # A variable that a loss does not reach stays where it is.
+        gradients = tape.gradient(
+            loss,
+            self.trainable_variables,
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
         if replicas > 1:
             gradients = replica.all_reduce("sum", gradients)
         norm = tf.linalg.global_norm(gradients)

@@ -125,6 +125,10 @@ class GPM(MemoryModel):
         return ("nll", "kl_w")
 
     @property
+    def is_bound(self) -> bool:
+        return not self.memory.shared_noise
+
+    @property
     def memory_floats(self) -> int:
         return self.memory.memory_floats
 

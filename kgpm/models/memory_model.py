@@ -86,9 +86,27 @@ class MemoryModel(AutoencoderModel):
         """
         return self.write_codes(self.encode(images), weights, seed)
 
-    def read(self, queries: Any, memory: Any) -> Any:
-        """Mean images `[B, Q, H, W, C]` read for queries of that shape."""
-        latents = self.mean_latents(self.encode(queries), memory)
+    def read(
+        self,
+        queries: Any,
+        memory: Any,
+        sample: bool = False,
+        seed: Any = None,
+    ) -> Any:
+        """Mean images `[B, Q, H, W, C]` read for queries of that shape.
+
+        Args:
+            queries: images `[B, Q, H, W, C]`.
+            memory: as `write` returns it.
+            sample: whether the latents are drawn as in the bound, instead of
+                the noise-free read of retrieval.
+            seed: of the draw.
+        """
+        codes = self.encode(queries)
+        if sample:
+            latents = self.sample_latents(codes, memory, seed).latents
+        else:
+            latents = self.mean_latents(codes, memory)
         return self.likelihood.mean(self.decode(latents))
 
     def call(self, inputs: Any) -> Any:
@@ -122,7 +140,8 @@ class MemoryModel(AutoencoderModel):
             images = self.likelihood.point(self.decode(latents), threshold)
             return images, images
 
-        _, steps = ops.scan(step, queries, None, length=num_steps)
+        # Over a range, because a served number of steps is a tensor.
+        _, steps = ops.scan(step, queries, ops.arange(num_steps))
         return ops.swapaxes(steps, 0, 1)
 
     def generate(
@@ -142,7 +161,7 @@ class MemoryModel(AutoencoderModel):
         _check_positive("num_steps", num_steps)
         latents = self.sample_prior_latents(memory, num_samples, seed)
         first = self.likelihood.point(self.decode(latents), threshold)
-        if num_steps == 1:
+        if isinstance(num_steps, int) and num_steps == 1:
             return first[:, None]
         rest = self.denoise(first, memory, num_steps - 1, threshold)
         return ops.concatenate([first[:, None], rest], axis=1)

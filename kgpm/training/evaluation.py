@@ -1,6 +1,6 @@
 """Scores a model on a split under one honest protocol, in nats per image.
 
-Four figures, each over the same images and the same noise:
+Four figures over the same images, their noise from the same seed:
 
     A        the memory was written from the scored images themselves;
     B        the scored image was left out of what was written;
@@ -103,6 +103,7 @@ def evaluate(
         )
     return {
         "model": type(model).__name__,
+        "is_bound": model.is_bound,
         "image_shape": [int(side) for side in model.image_shape],
         "split": split,
         "description": description,

@@ -110,7 +110,7 @@ def make_optimizer(
             var_list=[
                 variable
                 for variable in model.trainable_variables
-                if variable.name != "kernel"
+                if not variable.name.endswith("kernel")
             ]
         )
     optimizer.build(model.trainable_variables)

@@ -21,6 +21,10 @@ _HEADINGS = {
 }
 # Grey images are compared in nats; the file has these for all.
 _RGB_ONLY = ("bits_per_dim_nll", "bits_per_dim_kl", "bits_per_dim_iw")
+_NO_BOUND = (
+    "NOT A BOUND: the model charges for noise that it does not draw "
+    "(--shared_noise, as published)."
+)
 _EXPLANATION = """\
 A scores images under a memory written from these same images, so it bounds
 log p(x | memory) and a low A alone proves nothing; B scores each image under a
@@ -63,6 +67,8 @@ def format_table(result: Mapping[str, Any]) -> str:
         f"{result['parameters']:,} parameters"
     )
     lines += ["nats per image (bits/dim where said), mean ± standard error", ""]
+    if not result["is_bound"]:
+        lines[-1:] = [_NO_BOUND, ""]
     lines += _aligned(table)
     if figures.get("C_other") is None:
         lines.append(

@@ -89,6 +89,32 @@ def test_denoise_repeats_the_read(model, images):
         np.testing.assert_array_equal(steps[:, n], current)
 
 
+def test_served_number_of_steps(gpm, images):
+    """A tensor as good as an integer."""
+    memory = gpm.write(images)
+    steps = tf.function(lambda n: gpm.denoise(images, memory, num_steps=n))
+    new = tf.function(lambda n: gpm.generate(memory, 2, num_steps=n, seed=1))
+    for n in (2, 3):
+        np.testing.assert_array_equal(
+            steps(tf.constant(n)), gpm.denoise(images, memory, num_steps=n)
+        )
+        np.testing.assert_array_equal(
+            new(tf.constant(n)), gpm.generate(memory, 2, num_steps=n, seed=1)
+        )
+
+
+def test_sampled_read_is_the_bounds(model, images):
+    memory = model.write(images)
+    first = model.read(images, memory, sample=True, seed=1).numpy()
+    again = model.read(images, memory, sample=True, seed=1).numpy()
+    other = model.read(images, memory, sample=True, seed=2).numpy()
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+    latents = model.sample_latents(model.encode(images), memory, 1).latents
+    expected = model.likelihood.mean(model.decode(latents))
+    np.testing.assert_allclose(first, expected, atol=1e-5)
+
+
 def test_generate_begins_with_the_draw_and_then_reads(model, images):
     memory = model.write(images)
     steps = model.generate(memory, num_samples=3, num_steps=3, seed=5)

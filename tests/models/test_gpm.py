@@ -167,8 +167,24 @@ def test_shared_noise_of_the_published_code_is_not_a_bound(images):
     mean = model.mean_latents(codes, memory).numpy()
     draw = model.sample_latents(codes, memory, seed=0).latents.numpy()
     row_sum = memory["mean"].numpy().sum(1, keepdims=True)
+    assert not model.is_bound
     shift = (draw - mean) @ np.linalg.pinv(row_sum)
     assert shift.std() < 0.02 * np.abs(shift.mean())
+
+
+def test_other_solvers_read_by_the_inverse_they_write_with(images):
+    """Truncated inverses do not mix with exact ones: an address of theirs."""
+    model = GPM(memory_size=4, solver="reference", **SMALL)
+    memory = model.write(images)
+    codes = model.encode(images)
+    address = model.memory.address(codes, memory).numpy()
+    kl_w = model.sample_latents(codes, memory, seed=0).kl["kl_w"].numpy()
+    gram = memory["mean"].numpy() @ memory["mean"].numpy().swapaxes(1, 2)
+    precision = np.eye(4) + gram.astype("float64") / 0.25
+    trace = np.trace(np.linalg.inv(precision), axis1=1, axis2=2)
+    shared = trace - 4.0 + np.linalg.slogdet(precision)[1]
+    expected = 0.5 * (shared[:, None] + (address**2).sum(-1))
+    np.testing.assert_allclose(kl_w, expected, rtol=1e-3)
 
 
 def test_everything_runs_in_mixed_bfloat16(images):

@@ -27,6 +27,7 @@ class FakeModel:
     """
 
     image_shape = (2, 2, 1)
+    is_bound = True
     likelihood = FakeLikelihood()
     memory_floats = 12
 

@@ -205,6 +205,16 @@ def test_table_has_every_figure_and_says_what_a_means(
     assert "a low A alone proves nothing" in " ".join(table.split())
 
 
+def test_what_is_no_bound_is_called_so(fake_model, numbered_episodes):
+    model = fake_model()
+    episodes = numbered_episodes(NUM_IMAGES, 3, 2)
+    assert "NOT A BOUND" not in format_table(evaluate(model, episodes))
+    model.is_bound = False
+    result = evaluate(model, episodes)
+    assert result["is_bound"] is False
+    assert "NOT A BOUND" in format_table(result)
+
+
 def test_table_of_rgb_images_splits_bits_per_dim(fake_model, numbered_episodes):
     result = evaluate(fake_model(), numbered_episodes(NUM_IMAGES, 3, 2))
     assert "nll bits/dim" not in format_table(result)
