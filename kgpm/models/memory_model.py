@@ -181,6 +181,19 @@ class MemoryModel(AutoencoderModel):
         log_prob = self.likelihood.log_prob(images, parameters, make_seed(0))
         return self.address_energy(codes, memory) - log_prob
 
+    def code_residual(self, images: Any, memory: Any) -> Any:
+        """Squared distance of codes from their mean read-outs.
+
+        0 for a pattern whose code the memory holds exactly.
+
+        Returns:
+            `[B, Q]` for images `[B, Q, H, W, C]`.
+        """
+        codes = self.encode(images)
+        return ops.sum(
+            ops.square(codes - self.mean_latents(codes, memory)), axis=-1
+        )
+
     def bound_terms(
         self,
         images: Any,

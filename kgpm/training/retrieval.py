@@ -31,6 +31,8 @@ class Retrieval:
             memory.
         read_errors: `[N, S]`, after each read.
         energies: `[N, S + 1]` nats, of the query and after each read.
+        residuals: `[N, S + 1]`, squared distance of their codes from the
+            memory's read-outs.
         clean: `[m, H, W, C]`, examples.
         queries: `[m, H, W, C]`, their corruptions.
         reads: `[S, m, H, W, C]`, what was read for them.
@@ -41,6 +43,7 @@ class Retrieval:
     autoencoder_errors: np.ndarray
     read_errors: np.ndarray
     energies: np.ndarray
+    residuals: np.ndarray
     clean: np.ndarray
     queries: np.ndarray
     reads: np.ndarray
@@ -61,6 +64,7 @@ class Retrieval:
             "autoencoder": mean_and_standard_error(self.autoencoder_errors),
             "reads": [mean_and_standard_error(errors) for errors in steps],
             "energy": [mean_and_standard_error(e) for e in self.energies.T],
+            "residual": [mean_and_standard_error(r) for r in self.residuals.T],
             "energy_tolerance": ENERGY_TOLERANCE,
             "energy_rises": float(rises.mean()),
         }
@@ -116,8 +120,14 @@ def measure_retrieval(
             start = tf.cast(queries >= 0.5, queries.dtype)
         patterns = tf.concat([start[None], tf.unstack(reads, axis=1)], axis=0)
         # One step after the other: all at once would take S times the memory.
-        energies = tf.map_fn(lambda x: model.energy(x, memory), patterns)
-        return reads, plain, tf.transpose(energies, (1, 2, 0))
+        energies, residuals = (
+            tf.transpose(tf.map_fn(of, patterns), (1, 2, 0))
+            for of in (
+                lambda x: model.energy(x, memory),
+                lambda x: model.code_residual(x, memory),
+            )
+        )
+        return reads, plain, energies, residuals
 
     parts: dict[str, list] = {}
     found = 0
@@ -127,7 +137,9 @@ def measure_retrieval(
             continue
         batch_seed = ops.fold_in(ops.make_seed(seed), index)
         queries = corrupt(images, batch_seed)
-        reads, plain, energies = measure(images, weights, queries, batch_seed)
+        reads, plain, energies, residuals = measure(
+            images, weights, queries, batch_seed
+        )
         mask = np.asarray(weights) > 0
         # Images first, steps after them: [n, S, H, W, C].
         reads = np.moveaxis(np.asarray(reads), 1, 2)[mask]
@@ -144,6 +156,7 @@ def measure_retrieval(
                 keep
             ],
             "energies": np.asarray(energies)[mask][keep],
+            "residuals": np.asarray(residuals)[mask][keep],
             "clean": clean[kept],
             "queries": noisy[kept],
             "reads": reads[kept],

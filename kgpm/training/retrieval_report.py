@@ -50,7 +50,7 @@ def retrieval_panels(found: Retrieval, title: str = "") -> list[Panel]:
 
 
 def retrieval_table(summary: Mapping[str, Any]) -> str:
-    """A line per step: mean error with its standard error, and mean energy.
+    """A line per step: error, energy and code residual, with standard errors.
 
     Args:
         summary: `Retrieval.summary()`, with the setting.
@@ -60,23 +60,27 @@ def retrieval_table(summary: Mapping[str, Any]) -> str:
         f"{summary['num_images']:,} images in episodes of "
         f"{summary['episode_length']}, threshold {summary['threshold']:g}"
     )
-    energies = summary["energy"]
+    energies, residuals = summary["energy"], summary["residual"]
     rows = [
-        ("query", summary["query"], energies[0]),
-        ("encode-decode, no memory", summary["autoencoder"], None),
+        ("query", summary["query"], energies[0], residuals[0]),
+        ("encode-decode, no memory", summary["autoencoder"], None, None),
     ]
     rows += [
-        (f"read {step}", error, energies[step])
+        (f"read {step}", error, energies[step], residuals[step])
         for step, error in enumerate(summary["reads"], start=1)
     ]
     digits = 2 if summary["unit"].startswith("pixels") else 4
     lines = [
         heading,
         "",
-        f"{'':24}  {summary['unit']:>20}  {'energy (nats)':>20}",
+        f"{'':24}  {summary['unit']:>20}  {'energy (nats)':>20}  "
+        f"{'code residual':>20}",
     ]
-    for name, error, energy in rows:
-        lines.append(f"{name:24}  {_cell(error, digits)}  {_cell(energy, 2)}")
+    for name, error, energy, residual in rows:
+        lines.append(
+            f"{name:24}  {_cell(error, digits)}  {_cell(energy, 2)}  "
+            f"{_cell(residual, 3)}"
+        )
     return "\n".join(
         [
             *(line.rstrip() for line in lines),

@@ -71,6 +71,20 @@ def test_energy(gpm, images):
     )
 
 
+def test_code_residual(gpm, images):
+    """Two new images: what of their codes lies outside the memory's rows."""
+    memory = gpm.write(images[:, :2])
+    codes = gpm.encode(images).numpy().astype("float64")
+    rows = np.linalg.svd(codes[:, :2], full_matrices=False)[2]
+    outside = codes - codes @ rows.swapaxes(1, 2) @ rows
+    np.testing.assert_allclose(
+        gpm.code_residual(images, memory),
+        (outside**2).sum(-1),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
 def test_pixel_step_never_raises_the_energy_at_a_fixed_address(gpm, images):
     """With threshold 0.5 the image read is the mode of p(x | w)."""
     memory = gpm.write(images)

@@ -93,6 +93,10 @@ class FakeModel:
         """Twice the number of pixels that are 1."""
         return 2.0 * tf.reduce_sum(images, axis=(-3, -2, -1))
 
+    def code_residual(self, images, memory):
+        """Three times the number of pixels that are 1."""
+        return 3.0 * tf.reduce_sum(images, axis=(-3, -2, -1))
+
 
 @pytest.fixture
 def fake_model():

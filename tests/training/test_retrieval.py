@@ -36,6 +36,7 @@ def test_errors_and_energies_by_hand(fake_model, episodes):
         right = np.arange(4) < step
         ones = np.where(right, flat, 1 - flat).sum(axis=1)
         np.testing.assert_array_equal(found.energies[:, step], 2 * ones)
+        np.testing.assert_array_equal(found.residuals[:, step], 3 * ones)
     summary = found.summary()
     rises = np.diff(found.energies, axis=1) > 1e-3
     assert summary["energy_rises"] == rises.mean()

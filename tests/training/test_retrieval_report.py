@@ -22,6 +22,7 @@ def retrieval(num_images):
         autoencoder_errors=np.full(num_images, 30.0),
         read_errors=np.arange(num_images)[:, None] + 10.0 - steps[1:],
         energies=np.arange(num_images)[:, None] + 90.0 + 3.0 * steps,
+        residuals=np.arange(num_images)[:, None] + 7.0 * steps,
         clean=image,
         queries=image,
         reads=image[None],
@@ -33,10 +34,17 @@ def test_table_has_a_line_for_every_step():
     lines = retrieval_table({**SETTING, **found.summary()}).splitlines()
     assert lines[0].startswith("block 12, test split, 4 images")
     cells = {line[:24].strip(): line[24:].split() for line in lines if line}
-    error = f"{np.std(np.arange(4), ddof=1) / 2:.2f}"
-    assert cells["query"] == ["51.50", "±", error, "91.50", "±", error]
+    deviation = np.std(np.arange(4), ddof=1) / 2
+    error, finer = f"{deviation:.2f}", f"{deviation:.3f}"
+    assert cells["query"] == [
+        *("51.50", "±", error, "91.50", "±", error),
+        *("1.500", "±", finer),
+    ]
     assert cells["encode-decode, no memory"] == ["30.00", "±", "0.00"]
-    assert cells["read 2"] == ["9.50", "±", error, "97.50", "±", error]
+    assert cells["read 2"] == [
+        *("9.50", "±", error, "97.50", "±", error),
+        *("15.500", "±", finer),
+    ]
     assert "100.00% of all steps" in lines[-1]
 
 
