@@ -1,5 +1,6 @@
 """Clocks, counts of operations and tables for the benchmarks."""
 
+import math
 import resource
 import statistics
 import time
@@ -58,20 +59,16 @@ def padding_flops(decoder: Any) -> int:
     """What `forward_flops` of a decoder counts beyond its architecture.
 
     A transposed convolution from [H, W] takes H W k^2 products a channel
-    pair. Run as a plain 2x2 convolution to four times the filters it takes
-    16 at every position of its padded input.
+    pair; as a plain one to four times the filters it takes more at the edges
+    and where a phase has fewer taps.
     """
     extra = 0
     for i, layer in enumerate(decoder.upsamplings):
-        sides = (decoder.heights[i], decoder.widths[i])
-        executed, needed = 16, 1
-        for side, kernel, crop in zip(
-            sides, layer.kernel_size, layer.crop, strict=True
-        ):
-            executed *= side + 1 if crop < 2 else side - 1
-            needed *= side * kernel
-        pairs = layer.kernel.shape[-1] * layer.filters
-        extra += 2 * pairs * (executed - needed)
+        channels = layer.kernel.shape[-1]
+        shape = (decoder.heights[i], decoder.widths[i], channels)
+        needed = 2 * math.prod(shape) * layer.filters
+        needed *= math.prod(layer.kernel_size)
+        extra += forward_flops(layer, shape) - needed
     return extra
 
 

@@ -1,6 +1,7 @@
 """Transposed convolution of stride two, computed as a sub-pixel one."""
 
 from typing import Any
+from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -63,68 +64,56 @@ class TransposedConvolution(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        # A crop of 2 is what a convolution without padding loses anyway.
-        padding = [1 if crop < 2 else 0 for crop in self.crop]
-        if any(padding):
-            inputs = ops.pad(
-                inputs, [(0, 0), *((p, p) for p in padding), (0, 0)]
+        sides = self.compute_output_shape(inputs.shape)[1:3]
+        vertical, horizontal = (
+            _Alignment.of(*each)
+            for each in zip(
+                self.kernel_size,
+                self.crop,
+                inputs.shape[1:3],
+                sides,
+                strict=True,
             )
-        phases = ops.conv(inputs, self._phase_kernel(), padding="valid")
+        )
+        padding = (vertical.padding, horizontal.padding)
+        if any(map(any, padding)):
+            inputs = ops.pad(inputs, [(0, 0), *padding, (0, 0)])
+        kernel = self._phase_kernel(vertical.taps, horizontal.taps)
+        phases = ops.conv(inputs, kernel, padding="valid")
         height, width = phases.shape[1:3]
         grid = ops.reshape(phases, (-1, height, width, 2, 2, self.filters))
         outputs = ops.reshape(
             ops.transpose(grid, (0, 1, 3, 2, 4, 5)),
             (-1, 2 * height, 2 * width, self.filters),
         )
-        return self._trim(outputs, padding) + self.bias
+        if sides != (2 * height, 2 * width):
+            # The gradient of a slice is a padding; that of strided indexing
+            # takes as long as a convolution.
+            outputs = ops.slice(
+                outputs,
+                (0, vertical.surplus, horizontal.surplus, 0),
+                (ops.shape(outputs)[0], *sides, self.filters),
+            )
+        return outputs + self.bias
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        sides = [
+        height, width = (
             2 * (side - 1) + kernel - 2 * crop
             for side, kernel, crop in zip(
                 input_shape[1:3], self.kernel_size, self.crop, strict=True
             )
-        ]
-        return (input_shape[0], *sides, self.filters)
-
-    def _phase_kernel(self) -> Any:
-        """`[k, k, filters, C]` to `[2, 2, C, 4 filters]`.
-
-        Output 2m + a takes `sum_j x[m - j] w[a + 2j]`: tap t of the ordinary
-        convolution, which reads x[m - 1 + t], holds w[a + 2 (1 - t)].
-        """
-        missing = [(0, 4 - size) for size in self.kernel_size]
-        kernel = ops.pad(self.kernel, [*missing, (0, 0), (0, 0)])
-        channels = kernel.shape[-1]
-        taps = ops.reshape(kernel, (2, 2, 2, 2, self.filters, channels))
-        taps = ops.flip(taps, axis=(0, 2))
-        taps = ops.transpose(taps, (0, 2, 5, 1, 3, 4))
-        return ops.reshape(taps, (2, 2, channels, 4 * self.filters))
-
-    def _trim(self, outputs: Any, padding: list[int]) -> Any:
-        sides = self.compute_output_shape(
-            (
-                None,
-                *(
-                    side // 2 - 2 * p + 1
-                    for side, p in zip(outputs.shape[1:3], padding, strict=True)
-                ),
-                None,
-            )
-        )[1:3]
-        starts = [
-            crop if pad else crop - 2
-            for crop, pad in zip(self.crop, padding, strict=True)
-        ]
-        if not any(starts) and tuple(sides) == tuple(outputs.shape[1:3]):
-            return outputs
-        # The gradient of a slice is a padding; that of strided indexing
-        # takes as long as a convolution.
-        return ops.slice(
-            outputs,
-            (0, *starts, 0),
-            (ops.shape(outputs)[0], *sides, self.filters),
         )
+        return (input_shape[0], height, width, self.filters)
+
+    def _phase_kernel(self, vertical: list, horizontal: list) -> Any:
+        """`[2, 2, C, 4 filters]`, the phases before the filters."""
+        # The last row and column are what a tap without an element takes.
+        kernel = ops.pad(self.kernel, [(0, 1), (0, 1), (0, 0), (0, 0)])
+        kernel = ops.take(kernel, ops.convert_to_tensor(vertical), axis=0)
+        kernel = ops.take(kernel, ops.convert_to_tensor(horizontal), axis=2)
+        # [tap, phase, tap, phase, filters, C]
+        kernel = ops.transpose(kernel, (0, 2, 5, 1, 3, 4))
+        return ops.reshape(kernel, (*kernel.shape[:3], 4 * self.filters))
 
     def get_config(self) -> dict:
         config = super().get_config()
@@ -132,3 +121,38 @@ class TransposedConvolution(keras.layers.Layer):
             filters=self.filters, kernel_size=self.kernel_size, crop=self.crop
         )
         return config
+
+
+class _Alignment(NamedTuple):
+    """How two taps give both phases of one side.
+
+    Output `2 m + a` is element `e = 2 m + a + crop` of the transposed
+    convolution before its crop, and `e` takes `sum_o x[m + o] w[e - 2 m - 2 o]`
+    over the two offsets o for which w has an element, o = 0, 1 or -1, 0.
+
+    Attributes:
+        taps: `[2 taps][2 phases]`, the kernel's element, its size for none.
+        padding: pixels before and after the inputs.
+        surplus: outputs before the first one that is wanted.
+    """
+
+    taps: list[list[int]]
+    padding: tuple[int, int]
+    surplus: int
+
+    @classmethod
+    def of(cls, kernel: int, crop: int, side: int, output: int) -> "_Alignment":
+        # A kernel of 4 that loses one pixel would take three taps: it
+        # computes that pixel too.
+        surplus = int(kernel == 4 and crop == 1)
+        start = crop - surplus
+        before = 1 if start == 0 else 0
+        elements = [
+            [phase + start - 2 * (tap - before) for phase in (0, 1)]
+            for tap in (0, 1)
+        ]
+        taps = [
+            [e if 0 <= e < kernel else kernel for e in row] for row in elements
+        ]
+        positions = -(-(output + surplus) // 2)
+        return cls(taps, (before, positions + 1 - side - before), surplus)

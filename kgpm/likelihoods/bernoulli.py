@@ -19,8 +19,7 @@ class Bernoulli(Likelihood):
     """Independent Bernoulli pixels; the parameters are their logits.
 
     Zero logits are fair coins. Pixels are exactly 0.0 or 1.0: on a grey
-    pixel the formula is a cross-entropy, which is no log-probability, so
-    `validate` refuses it.
+    pixel the formula gives no log-probability, so `validate` refuses it.
     """
 
     name = "bernoulli"
@@ -31,10 +30,12 @@ class Bernoulli(Likelihood):
     def log_prob(self, images: Any, parameters: Any, seed: Any = None) -> Any:
         del seed
         images, logits = self._cast(images, parameters)
-        # Forward and backward of 1,024 images of 28x28 take 1.45 times
-        # tf.nn.sigmoid_cross_entropy_with_logits (5.4 against 3.8 ms on two
-        # cores): under 1% of a training step, not worth a second formula.
-        return tfd.Independent(tfd.Bernoulli(logits=logits), 3).log_prob(images)
+        # A pixel is 1 where a standard logistic variable lies below its
+        # logit. On 0 and 1 that is tfd.Bernoulli's log-probability for half
+        # the work: one softplus a pixel instead of two, 1% of a step.
+        below = tfd.Logistic(tf.zeros((), logits.dtype), 1.0)
+        signs = 2.0 * images - 1.0
+        return tf.reduce_sum(below.log_cdf(signs * logits), axis=(-3, -2, -1))
 
     def mean(self, parameters: Any) -> Any:
         return tf.sigmoid(self._cast_parameters(parameters))
