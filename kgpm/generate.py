@@ -46,6 +46,7 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.cli.stored_run import open_run
     from kgpm.training import pictures
     from kgpm.training import sheets
+    from kgpm.training.batches import write_memory
     from kgpm.training.retrieval import is_binary
 
     model, images = open_run(values)
@@ -55,7 +56,7 @@ def main(values: flags.FlagValues) -> None:
     write_seed, sample_seed = ops.split_seed(values.seed, 2)
     episode = written.repeat(values.repeat_written, axis=0)[None]
     steps = model.generate(
-        model.write(episode, seed=write_seed),
+        write_memory(model, episode, seed=write_seed),
         num_samples=values.num_samples,
         num_steps=values.num_steps,
         seed=sample_seed,
@@ -66,10 +67,11 @@ def main(values: flags.FlagValues) -> None:
     )
     path = Path(values.output or Path(values.model_dir) / "generate.png")
     times = f", each {values.repeat_written} times"
+    shown = "written" if model.has_memory else "beside (no memory)"
     pictures.sheet(
         path=path,
         title=(
-            f"{len(written)} images of {images.name} written"
+            f"{len(written)} images of {images.name} {shown}"
             f"{times if values.repeat_written > 1 else ''}; left: distance of "
             "the last step from the nearest of them"
         ),

@@ -15,8 +15,9 @@ from kgpm.errors import UserError
 def define_model_flags(values: FlagValues) -> None:
     """Defines which model, and every constructor argument of every model.
 
-    A flag has the name and the default of the argument. A model gets those
-    that its constructor names (`model_arguments`).
+    A flag has the name and the default of the argument, or none where models
+    differ in it. A model gets those that its constructor names
+    (`model_arguments`).
 
     Args:
         values: the program's `FlagValues`.
@@ -34,7 +35,13 @@ def define_model_flags(values: FlagValues) -> None:
             module_name="model",
         )
 
-    string("model", "gpm", "Name of the model.")
+    enum(
+        "model",
+        "gpm",
+        ["dkm", "gpm", "km", "vae"],
+        "Dynamic Kanerva Machine, Generative Pseudo-Inverse Memory, Kanerva "
+        "Machine, or variational autoencoder.",
+    )
     integer("memory_size", 32, "Rows of the memory (K).", lower_bound=1)
     integer("code_size", 100, "Dimension of a code (C).", lower_bound=1)
     integers(
@@ -68,9 +75,42 @@ def define_model_flags(values: FlagValues) -> None:
     )
     real(
         "observation_noise",
-        0.5,
-        "Standard deviation of a code about what the memory predicts.",
+        None,
+        "Standard deviation of a code about what the memory predicts, or "
+        "where it starts; without it 0.5 (gpm) or 1 (dkm, km).",
         lower_bound=0.0,
+    )
+    boolean(
+        "learn_observation_noise",
+        None,
+        "Learn the observation noise; without it km does and dkm does not.",
+    )
+    boolean("learn_prior", True, "Learn the memory's prior (dkm, km).")
+    real(
+        "memory_kl_weight",
+        None,
+        "Weight in the loss of the memory's divergence, where it has one; "
+        "without it 1 (dkm, gpm) or 0 (km). Reports always show it in full.",
+        lower_bound=0.0,
+    )
+    real(
+        "address_noise",
+        1.0,
+        "Standard deviation of an address's prior (dkm).",
+        lower_bound=0.0,
+    )
+    integer(
+        "num_opt_iters",
+        1,
+        "Updates of each written code, all from the memory before it (dkm).",
+        lower_bound=1,
+    )
+    integer("key_size", 50, "Length of a key (km).", lower_bound=1)
+    integer(
+        "hidden_size",
+        128,
+        "Units of the networks of keys and latents (km, vae).",
+        lower_bound=1,
     )
     enum(
         "writer",
@@ -146,7 +186,8 @@ def model_arguments(
         constructor: the model's class.
 
     Returns:
-        Keyword arguments for the constructor.
+        Keyword arguments for the constructor; its own default for a flag that
+        has none.
 
     Raises:
         UserError: if a flag was given another value than its default and the
@@ -158,7 +199,10 @@ def model_arguments(
         if flag.name == "model":
             continue
         if flag.name in taken:
-            arguments[flag.name] = flag.value
+            value = flag.value
+            if value is None:
+                value = taken[flag.name].default
+            arguments[flag.name] = value
         elif flag.value != flag.default:
             names = [
                 f"--{other.name}"

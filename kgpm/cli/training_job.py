@@ -299,16 +299,22 @@ def _picture_callbacks(
         default_level(_LOGGED_NOISE, job.train.image_shape),
         binary=is_binary(job.model),
     )
-    return [
+    callbacks: list[keras.callbacks.Callback] = [
         ImageLogger(
             job.run.logs / "images",
             episode,
             corrupt,
             every=values.log_images_every,
             seed=values.seed,
-        ),
-        MemoryProjector(job.run.logs / "projector", episode, seed=values.seed),
+        )
     ]
+    if job.model.has_memory:
+        callbacks.append(
+            MemoryProjector(
+                job.run.logs / "projector", episode, seed=values.seed
+            )
+        )
+    return callbacks
 
 
 def _verbosity(verbose: str) -> int:

@@ -1,5 +1,6 @@
 """The approximate posterior of a memory's linear address."""
 
+import math
 from typing import Any
 
 import keras
@@ -15,6 +16,11 @@ from kgpm.ops import log_determinant
 from kgpm.ops import normal
 from kgpm.ops import transpose
 
+# The learned ones start at a variance of exp(-2) (GPM) and at a standard
+# deviation of 0.3 (Dynamic Kanerva Machine).
+_LEARNED = {"per_slot": -2.0, "isotropic": 2.0 * math.log(0.3)}
+POSTERIORS = (*_LEARNED, "analytic")
+
 # Keeps exp(log_variance) and its inverse in float32's comfortable range.
 _LOG_VARIANCE_RANGE = (-10.0, 4.0)
 
@@ -27,10 +33,10 @@ class AddressPosterior(keras.layers.Layer):
         memory_size: K, length of an address.
         observation_noise: s of p(z | w, M) = N(w M, s^2 I).
         posterior: `analytic`, the covariance (I + M M^T / s^2)^-1 of the
-            exact posterior of w given z, or `per_slot`, a learned variance
-            for each slot. With T near K a memory may have very long rows:
-            the analytic noise shrinks along them, a per-slot one drowns the
-            read-out.
+            exact posterior of w given z, `per_slot`, a learned variance for
+            each slot, or `isotropic`, one learned variance for all. With T
+            near K a memory may have very long rows: the analytic noise
+            shrinks along them, a learned one drowns the read-out.
         shared_noise: one number for the whole batch instead of one a slot,
             code and episode, while charging for independent ones: **not a
             bound**, only to reproduce the published code.
@@ -39,7 +45,7 @@ class AddressPosterior(keras.layers.Layer):
     Call arguments:
         w_mean: `[B, Q, K]`.
         memory_mean: M, `[B, K, C]`.
-        seed: `int32[2]` or an integer.
+        seed: `int32[2]` or an integer, by keyword.
 
     Returns:
         `Draw` with latents w `[B, Q, K]` and the term `kl_w` `[B, Q]`.
@@ -56,7 +62,7 @@ class AddressPosterior(keras.layers.Layer):
         shared_noise: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_choice("posterior", posterior, ("per_slot", "analytic"))
+        check_choice("posterior", posterior, POSTERIORS)
         if shared_noise and posterior == "analytic":
             raise UserError(
                 "Expected posterior='per_slot' with shared_noise=True, "
@@ -70,10 +76,13 @@ class AddressPosterior(keras.layers.Layer):
         self.shared_noise = shared_noise
 
     def build(self, input_shape: tuple | None = None) -> None:
-        if self.posterior == "per_slot":
+        if self.posterior in _LEARNED:
+            shared = self.posterior == "isotropic"
             self.w_log_variance = self.add_weight(
-                shape=(self.memory_size,),
-                initializer=keras.initializers.Constant(-2.0),
+                shape=(1 if shared else self.memory_size,),
+                initializer=keras.initializers.Constant(
+                    _LEARNED[self.posterior]
+                ),
                 name="w_log_variance",
             )
         self.built = True

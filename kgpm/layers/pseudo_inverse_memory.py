@@ -10,6 +10,7 @@ from kgpm.layers.address_posterior import AddressPosterior
 from kgpm.layers.choices import check_choice
 from kgpm.layers.draw import Draw
 from kgpm.ops import DEFAULT_ITERATIONS
+from kgpm.ops import KL_MEMORY
 from kgpm.ops import check_solver
 from kgpm.ops import kalman_write
 from kgpm.ops import kl_matrix_normal
@@ -148,6 +149,13 @@ class PseudoInverseMemory(keras.layers.Layer):
         self.built = True
 
     @property
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the divergences that a read and a write cost."""
+        if self.writer == "sequential":
+            return ("kl_w", KL_MEMORY)
+        return ("kl_w",)
+
+    @property
     def memory_floats(self) -> int:
         """How many numbers the memory of one episode holds."""
         count = self.memory_size * self.code_size
@@ -171,19 +179,19 @@ class PseudoInverseMemory(keras.layers.Layer):
         self,
         codes: Any,
         weights: Any = None,
-        keys: Any = None,
         seed: Any = None,
         training: bool = False,
+        keys: Any = None,
     ) -> dict[str, Any]:
         """Writes codes into a new memory.
 
         Args:
             codes: Z, `[B, T, C]`.
             weights: `[B, T]`, 0 for an absent code; all 1 by default.
-            keys: `[B, T, C]`, what addresses the codes in M0, by default the
-                codes. Direct writer only.
             seed: of the write noise, used in training alone.
             training: whether to add the write noise.
+            keys: `[B, T, C]`, what addresses the codes in M0, by default the
+                codes. Direct writer only.
 
         Returns:
             The memory, `{"mean": [B, K, C]}`; with `"covariance"`
@@ -311,6 +319,15 @@ class PseudoInverseMemory(keras.layers.Layer):
         mean = memory["mean"]
         shape = (ops.shape(mean)[0], num_samples, self.memory_size)
         return ops.matmul(normal(shape, seed, self.compute_dtype), mean)
+
+    def latents_of(self, codes: Any) -> Any:
+        """Latents of codes `[B, Q, C]` without a memory: the codes."""
+        return codes
+
+    def latent_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
+        """-ln p(w) of a mean read without constants, `[B, Q]`."""
+        address = self.address(codes, memory)
+        return 0.5 * ops.sum(ops.square(address), axis=-1)
 
     def kl(self, memory: dict[str, Any]) -> Any:
         """KL of the written memory from its prior, `[B]` in nats.

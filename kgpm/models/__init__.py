@@ -2,16 +2,24 @@
 
 from kgpm.models.autoencoder_model import AutoencoderModel
 from kgpm.models.bound_model import BoundModel
+from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
+from kgpm.models.kanerva_machine import KanervaMachine
+from kgpm.models.latent_model import LatentModel
 from kgpm.models.memory_model import MemoryModel
 from kgpm.models.registry import MODELS
 from kgpm.models.registry import get
+from kgpm.models.vae import VAE
 
 __all__ = [
     "GPM",
     "MODELS",
+    "VAE",
     "AutoencoderModel",
     "BoundModel",
+    "DynamicKanervaMachine",
+    "KanervaMachine",
+    "LatentModel",
     "MemoryModel",
     "get",
 ]

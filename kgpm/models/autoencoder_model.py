@@ -15,7 +15,7 @@ from kgpm.models.bound_model import unpack_batch
 
 
 class AutoencoderModel(BoundModel):
-    """Base of the models that encode images and decode codes.
+    """Base of the models that encode images and decode latents.
 
     Args:
         image_shape: `(H, W, C)`.
@@ -25,9 +25,6 @@ class AutoencoderModel(BoundModel):
             scale first.
         num_blocks: residual blocks at each scale.
         normalization: `group` or `none`.
-        autoencoder_weight: weight in the loss of `-log p(x | dec(enc(x)))`,
-            which bypasses the memory and keeps decoder and encoder mutual
-            inverses, so that repeated reading is stable. Never in a bound.
         **kwargs: of `keras.Model`.
     """
 
@@ -39,23 +36,14 @@ class AutoencoderModel(BoundModel):
         width: Any,
         num_blocks: int,
         normalization: str,
-        autoencoder_weight: float,
         **kwargs: Any,
     ) -> None:
-        if autoencoder_weight < 0.0:
-            raise UserError(
-                "Expected autoencoder_weight of at least 0, "
-                f"received {autoencoder_weight}."
-            )
         super().__init__(**kwargs)
         self.likelihood = likelihoods.get(likelihood)
         self.code_size = code_size
         self.width = width
         self.num_blocks = num_blocks
         self.normalization = normalization
-        self.autoencoder_weight = autoencoder_weight
-        if autoencoder_weight > 0.0:
-            self.auxiliary_weights = {"autoencoder": autoencoder_weight}
         network = {
             "width": width,
             "num_blocks": num_blocks,
@@ -74,11 +62,6 @@ class AutoencoderModel(BoundModel):
         )
         self.encoder.build()
         self.decoder.build()
-
-    @property
-    def auxiliary_names(self) -> tuple[str, ...]:
-        """Names of the terms that are trained on but bound nothing."""
-        return tuple(self.auxiliary_weights)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`, after a look at the first batch's pixels.
@@ -110,10 +93,10 @@ class AutoencoderModel(BoundModel):
         flat = ops.reshape(images, (-1, *self.image_shape))
         return ops.reshape(self.encoder(flat), (*shape[:2], self.code_size))
 
-    def decode(self, codes: Any) -> Any:
-        """Codes `[B, T, C]` to likelihood parameters `[B, T, H, W, P]`."""
-        shape = ops.shape(codes)
-        flat = self.decoder(ops.reshape(codes, (-1, self.code_size)))
+    def decode(self, latents: Any) -> Any:
+        """Latents `[B, T, C]` to likelihood parameters `[B, T, H, W, P]`."""
+        shape = ops.shape(latents)
+        flat = self.decoder(ops.reshape(latents, (-1, self.code_size)))
         return ops.reshape(flat, (*shape[:2], *flat.shape[1:]))
 
     def check_images(self, images: Any) -> Any:
@@ -137,6 +120,5 @@ class AutoencoderModel(BoundModel):
             width=self.width,
             num_blocks=self.num_blocks,
             normalization=self.normalization,
-            autoencoder_weight=self.autoencoder_weight,
         )
         return config

@@ -31,6 +31,9 @@ class BoundModel(keras.Model):
 
     # Auxiliary terms are trained on, but belong to no bound.
     auxiliary_weights: Mapping[str, float] = {}
+    # Divergences whose weight in the loss is not 1; metrics show all of them
+    # at weight 1.
+    kl_weights: Mapping[str, float] = {}
 
     @property
     def is_bound(self) -> bool:
@@ -185,7 +188,8 @@ class BoundModel(keras.Model):
         loss = terms["nll"]
         for name, value in terms.items():
             if name.startswith("kl_"):
-                loss = loss + kl_weight * value
+                weight = kl_weight * self.kl_weights.get(name, 1.0)
+                loss = loss + weight * value
             elif name in self.auxiliary_weights:
                 loss = loss + self.auxiliary_weights[name] * value
         return loss

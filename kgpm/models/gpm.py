@@ -3,15 +3,12 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers import Draw
 from kgpm.layers import OrderingLSTM
 from kgpm.layers import PseudoInverseMemory
 from kgpm.layers import check_choice
 from kgpm.models.memory_model import MemoryModel
-from kgpm.ops import KL_MEMORY
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -45,6 +42,8 @@ class GPM(MemoryModel):
         posterior: `analytic` or `per_slot`.
         ordering: `none`, or `lstm`: keys of a direct write see the episode.
         autoencoder_weight: weight of the bijective term in the loss.
+        memory_kl_weight: weight of `kl_memory` in the loss (sequential
+            writer).
         shared_noise: the published code's noise: **not a bound**.
         **kwargs: of `keras.Model`.
 
@@ -76,6 +75,7 @@ class GPM(MemoryModel):
         posterior: str = "analytic",
         ordering: str = "none",
         autoencoder_weight: float = 1.0,
+        memory_kl_weight: float = 1.0,
         shared_noise: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -100,18 +100,17 @@ class GPM(MemoryModel):
             name="memory",
         )
         super().__init__(
+            memory,
             image_shape,
             code_size,
             likelihood,
             width,
             num_blocks,
             normalization,
-            autoencoder_weight,
+            autoencoder_weight=autoencoder_weight,
+            memory_kl_weight=memory_kl_weight,
             **kwargs,
         )
-        self.memory = memory
-        self.memory.build()
-        self.memory_size = memory_size
         self.ordering = ordering
         if ordering == "lstm":
             self.ordering_lstm = OrderingLSTM(code_size, name="ordering_lstm")
@@ -119,25 +118,8 @@ class GPM(MemoryModel):
         self.built = True
 
     @property
-    def term_names(self) -> tuple[str, ...]:
-        if self.memory.writer == "sequential":
-            return ("nll", "kl_w", KL_MEMORY)
-        return ("nll", "kl_w")
-
-    @property
     def is_bound(self) -> bool:
         return not self.memory.shared_noise
-
-    @property
-    def memory_floats(self) -> int:
-        return self.memory.memory_floats
-
-    def memory_rows(self, memory: dict[str, Any]) -> Any:
-        """Rows of the memory for display, `[B, K, C]`."""
-        return memory["mean"]
-
-    def prior_memory(self, batch_size: Any) -> dict[str, Any]:
-        return self.memory.prior(batch_size)
 
     def write_codes(
         self,
@@ -149,27 +131,7 @@ class GPM(MemoryModel):
         keys = None
         if self.ordering == "lstm":
             keys = self.ordering_lstm(codes, weights)
-        return self.memory.write(codes, weights, keys, seed, training)
-
-    def sample_latents(
-        self, codes: Any, memory: dict[str, Any], seed: Any
-    ) -> Draw:
-        return self.memory.sample(codes, memory, seed)
-
-    def mean_latents(self, codes: Any, memory: dict[str, Any]) -> Any:
-        return self.memory.read(codes, memory)
-
-    def sample_prior_latents(
-        self, memory: dict[str, Any], num_samples: int, seed: Any
-    ) -> Any:
-        return self.memory.sample_prior(memory, num_samples, seed)
-
-    def address_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
-        address = self.memory.address(codes, memory)
-        return 0.5 * ops.sum(ops.square(address), axis=-1)
-
-    def memory_divergence(self, memory: dict[str, Any]) -> Any:
-        return self.memory.kl(memory)
+        return self.memory.write(codes, weights, seed, training, keys)
 
     def update(
         self, images: Any, statistics: Any = None, weights: Any = None
@@ -223,6 +185,8 @@ class GPM(MemoryModel):
             read_ridge=self.memory.read_ridge,
             posterior=self.memory.posterior,
             ordering=self.ordering,
+            autoencoder_weight=self.autoencoder_weight,
+            memory_kl_weight=self.memory_kl_weight,
             shared_noise=self.memory.shared_noise,
         )
         return config

@@ -3,13 +3,21 @@
 import difflib
 
 from kgpm.errors import UserError
+from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
-from kgpm.models.memory_model import MemoryModel
+from kgpm.models.kanerva_machine import KanervaMachine
+from kgpm.models.latent_model import LatentModel
+from kgpm.models.vae import VAE
 
-MODELS: dict[str, type[MemoryModel]] = {"gpm": GPM}
+MODELS: dict[str, type[LatentModel]] = {
+    "dkm": DynamicKanervaMachine,
+    "gpm": GPM,
+    "km": KanervaMachine,
+    "vae": VAE,
+}
 
 
-def get(name: str) -> type[MemoryModel]:
+def get(name: str) -> type[LatentModel]:
     """The model class of a name, such as `gpm`.
 
     Raises:

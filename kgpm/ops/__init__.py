@@ -8,10 +8,13 @@ from kgpm.ops.gaussian import kl_diagonal
 from kgpm.ops.gaussian import kl_diagonal_standard
 from kgpm.ops.gaussian import kl_matrix_normal
 from kgpm.ops.gaussian import kl_precision_standard
+from kgpm.ops.gaussian import log_density_diagonal
 from kgpm.ops.gaussian import sample_matrix_normal
 from kgpm.ops.gaussian import symmetrize
+from kgpm.ops.kalman import batch_write
 from kgpm.ops.kalman import kalman_write
 from kgpm.ops.kalman import ridge_address
+from kgpm.ops.kalman import sequential_write
 from kgpm.ops.linear_algebra import add_diagonal
 from kgpm.ops.linear_algebra import cholesky_solve
 from kgpm.ops.linear_algebra import log_determinant
@@ -33,6 +36,7 @@ __all__ = [
     "KL_MEMORY",
     "SOLVERS",
     "add_diagonal",
+    "batch_write",
     "check_solver",
     "cholesky_solve",
     "fold_in",
@@ -44,6 +48,7 @@ __all__ = [
     "kl_precision_standard",
     "least_squares",
     "least_squares_from_statistics",
+    "log_density_diagonal",
     "log_determinant",
     "make_seed",
     "nelbo",
@@ -52,6 +57,7 @@ __all__ = [
     "pseudo_inverse",
     "ridge_address",
     "sample_matrix_normal",
+    "sequential_write",
     "split_seed",
     "symmetrize",
     "transpose",

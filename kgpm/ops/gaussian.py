@@ -1,5 +1,6 @@
-"""Kullback-Leibler divergences between Gaussians, in nats."""
+"""Gaussian densities and Kullback-Leibler divergences, in nats."""
 
+import math
 from typing import Any
 
 from keras import ops
@@ -22,6 +23,13 @@ def kl_diagonal_standard(mean: Any, log_variance: Any) -> Any:
     log_variance = ops.broadcast_to(log_variance, ops.shape(mean))
     terms = ops.exp(log_variance) + ops.square(mean) - 1.0 - log_variance
     return 0.5 * ops.sum(terms, axis=-1)
+
+
+def log_density_diagonal(values: Any, mean: Any, log_variance: Any) -> Any:
+    """ln N(values; mean, diag(exp(log_variance))), `[..., K]` to `[...]`."""
+    square = ops.square(values - mean) * ops.exp(-log_variance)
+    terms = square + log_variance + math.log(2.0 * math.pi)
+    return -0.5 * ops.sum(terms, axis=-1)
 
 
 def kl_diagonal(

@@ -1,4 +1,8 @@
-"""Sequential Bayesian writing of a matrix-normal memory."""
+"""Bayesian writing of a matrix-normal memory.
+
+Everywhere a code is a noisy linear observation `z = w M + N(0, s^2 I)` of the
+memory `M ~ MN(R, U, I)`, whose posterior stays matrix normal.
+"""
 
 from typing import Any
 
@@ -9,9 +13,9 @@ from kgpm.ops.linear_algebra import add_diagonal
 from kgpm.ops.linear_algebra import cholesky_solve
 from kgpm.ops.linear_algebra import transpose
 
-# Added to the row covariance that `kalman_write` returns, so that float32
-# rounding of many down-dates cannot make it indefinite. It belongs to the
-# posterior: sampling and divergence both see it.
+# Added to the row covariance that a write returns, relative to its mean
+# diagonal, so that its rounding to float32 cannot make it indefinite. It
+# belongs to the posterior: sampling and divergence both see it.
 COVARIANCE_JITTER = 1e-6
 
 
@@ -31,15 +35,81 @@ def ridge_address(codes: Any, mean: Any, variance: Any) -> Any:
     return transpose(cholesky_solve(ops.cholesky(gram), right))
 
 
+def batch_write(
+    codes: Any,
+    addresses: Any,
+    weights: Any,
+    mean: Any,
+    covariance: Any,
+    variance: Any,
+) -> tuple[Any, Any]:
+    """Writes codes at given addresses all at once.
+
+    `P = U0^-1 + W^T W / s^2`, `U = P^-1`,
+    `R = R0 + U W^T (Z - W R0) / s^2`: what `sequential_write` of the same
+    codes gives, in any order, with two factorisations an episode.
+
+    Args:
+        codes: Z, `[B, T, C]`.
+        addresses: W, `[B, T, K]`.
+        weights: `[B, T]`, 0 for a code that is absent, 1 for one to write.
+        mean: prior R0, `[B, K, C]`.
+        covariance: prior U0, `[B, K, K]`, positive definite.
+        variance: observation variance s^2, positive.
+
+    Returns:
+        Posterior mean `[B, K, C]` and row covariance `[B, K, K]`, in the
+        dtype of `codes`; computed in float64.
+    """
+    dtype = codes.dtype
+    codes, addresses, weights, mean, covariance, variance = _wide(
+        codes, addresses, weights, mean, covariance, variance
+    )
+    observed = transpose(addresses * weights[..., None]) / variance
+    precision = _inverse(covariance) + ops.matmul(observed, addresses)
+    covariance = _inverse(symmetrize(precision))
+    error = codes - ops.matmul(addresses, mean)
+    mean = mean + ops.matmul(covariance, ops.matmul(observed, error))
+    return ops.cast(mean, dtype), ops.cast(_keep_positive(covariance), dtype)
+
+
+def sequential_write(
+    codes: Any,
+    addresses: Any,
+    weights: Any,
+    mean: Any,
+    covariance: Any,
+    variance: Any,
+) -> tuple[Any, Any]:
+    """`batch_write`, one code after the other: slow, and of the same result.
+
+    `u = U w`, `v = w^T u + s^2`, `R += u (z - w R) / v`, `U -= u u^T / v`.
+    Arguments and results are those of `batch_write`.
+    """
+
+    def address(inputs: Any, mean: Any) -> Any:
+        del mean
+        return inputs[:, None]
+
+    return _scan(
+        codes, weights, mean, covariance, variance, address, 1, addresses
+    )
+
+
 def kalman_write(
-    codes: Any, weights: Any, mean: Any, covariance: Any, variance: Any
+    codes: Any,
+    weights: Any,
+    mean: Any,
+    covariance: Any,
+    variance: Any,
+    ridge: Any = None,
+    num_iterations: int = 1,
 ) -> tuple[Any, Any]:
     """Writes codes one after the other (Wu et al. 2018b, section 3.2).
 
-    Each code z is addressed by `ridge_address` in the memory so far, then the
-    linear-Gaussian observation `z = w M + noise` updates it:
-    `u = U w`, `v = w^T u + s^2`, `R += u (z - w R) / v`, `U -= u u^T / v`.
-    The result depends on the order of the codes.
+    Each code is addressed by `ridge_address` in the memory so far, then the
+    update of `sequential_write` takes place. The result depends on the order
+    of the codes.
 
     Args:
         codes: `[B, T, C]`.
@@ -47,26 +117,94 @@ def kalman_write(
         mean: prior R0, `[B, K, C]`.
         covariance: prior U0, `[B, K, K]`.
         variance: observation variance s^2, positive.
+        ridge: of the address, s^2 over the variance of w's prior; by default
+            s^2.
+        num_iterations: updates of each code, all from the memory before it:
+            each addresses the code in the memory that the last one gave.
 
     Returns:
-        Posterior mean `[B, K, C]` and row covariance `[B, K, K]`.
+        Posterior mean `[B, K, C]` and row covariance `[B, K, K]`, in the
+        dtype of `codes`; computed in float64.
     """
+    (ridge,) = _wide(variance if ridge is None else ridge)
 
-    def step(state: tuple, inputs: Any) -> tuple:
+    def address(code: Any, mean: Any) -> Any:
+        return ridge_address(code[:, None], mean, ridge)
+
+    return _scan(
+        codes, weights, mean, covariance, variance, address, num_iterations
+    )
+
+
+def _scan(
+    codes: Any,
+    weights: Any,
+    mean: Any,
+    covariance: Any,
+    variance: Any,
+    address: Any,
+    num_iterations: int,
+    addressed: Any = None,
+) -> tuple[Any, Any]:
+    """Rank-one updates at `address(inputs, mean)`, `[B, 1, K]`.
+
+    The inputs of `address` are those of `addressed`, or else the codes.
+    """
+    dtype, size = codes.dtype, codes.shape[-1]
+    codes, weights, mean, covariance, variance = _wide(
+        codes, weights, mean, covariance, variance
+    )
+
+    def update(state: tuple, address: Any, code: Any, weight: Any) -> tuple:
         mean, covariance = state
-        code, weight = inputs[:, :-1], inputs[:, -1]
-        address = ridge_address(code[:, None], mean, variance)
         u = ops.matmul(covariance, transpose(address))
         v = ops.matmul(address, u) + variance
         gain = weight[:, None, None] * u / v
         error = code[:, None] - ops.matmul(address, mean)
         mean = mean + ops.matmul(gain, error)
         covariance = covariance - ops.matmul(gain, transpose(u))
-        return (mean, symmetrize(covariance)), None
+        return mean, symmetrize(covariance)
+
+    def step(state: tuple, inputs: Any) -> tuple:
+        code, weight = inputs[:, :size], inputs[:, size]
+        target = code if addressed is None else inputs[:, size + 1 :]
+        new = state
+        for _ in range(num_iterations):
+            new = update(state, address(target, new[0]), code, weight)
+        return new, None
 
     # The scan runs over the leading axis, the only time-major moment. Of an
     # unknown length Keras scans one tensor, but not a pair.
-    inputs = ops.concatenate([codes, weights[..., None]], axis=-1)
-    inputs = ops.swapaxes(inputs, 0, 1)
+    parts = [codes, weights[..., None]]
+    if addressed is not None:
+        parts += _wide(addressed)
+    inputs = ops.swapaxes(ops.concatenate(parts, axis=-1), 0, 1)
     (mean, covariance), _ = ops.scan(step, (mean, covariance), inputs)
-    return mean, add_diagonal(covariance, COVARIANCE_JITTER)
+    return ops.cast(mean, dtype), ops.cast(_keep_positive(covariance), dtype)
+
+
+def _wide(*values: Any) -> list:
+    """The values in float64, which many down-dates of a covariance need."""
+    # A Python number goes there at once: cast, it would pass by float32.
+    return [
+        ops.convert_to_tensor(value, "float64")
+        if isinstance(value, float | int)
+        else ops.cast(value, "float64")
+        for value in values
+    ]
+
+
+def _inverse(matrix: Any) -> Any:
+    """Inverse of a positive definite matrix, itself one in every rounding."""
+    factor = ops.cholesky(matrix)
+    identity = ops.broadcast_to(
+        ops.eye(matrix.shape[-1], dtype=matrix.dtype), ops.shape(matrix)
+    )
+    root = ops.solve_triangular(factor, identity, lower=True)
+    return ops.matmul(transpose(root), root)
+
+
+def _keep_positive(covariance: Any) -> Any:
+    diagonal = ops.diagonal(covariance, axis1=-2, axis2=-1)
+    scale = ops.mean(diagonal, axis=-1)
+    return add_diagonal(covariance, COVARIANCE_JITTER * scale)

@@ -1,4 +1,4 @@
-"""What a batch of a data set holds."""
+"""What a batch of a data set holds, and the memory made of it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,3 +29,19 @@ def unpack(batch: Any) -> tuple[Any, Any]:
     if present.all():
         return images, weights
     return tf.boolean_mask(images, present), tf.boolean_mask(weights, present)
+
+
+def write_memory(
+    model: Any, images: Any, weights: Any = None, seed: Any = None
+) -> Any:
+    """The memory of episodes, `None` for a model that has none.
+
+    Args:
+        model: a `LatentModel`.
+        images: `[B, T, H, W, C]`.
+        weights: `[B, T]`, 0 for an image that is absent.
+        seed: of the write's noise if it has any.
+    """
+    if not model.has_memory:
+        return None
+    return model.write(images, weights=weights, seed=seed)

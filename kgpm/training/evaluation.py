@@ -9,7 +9,8 @@ Four figures over the same images, their noise from the same seed:
 
 A is a bound on log p(x | M(x)), not on log p(x): a memory of T images can make
 it as low as ln T. B is a predictive bound, and the distance from A and B to C
-is what the memory contributes.
+is what the memory contributes. A model without a memory has figure A alone, and
+there it bounds log p(x) itself.
 """
 
 import sys
@@ -32,6 +33,8 @@ FIGURES = {
     "C_prior": "memory not written",
     "C_other": "another episode's memory",
 }
+# What figure A is where there is no memory.
+UNCONDITIONAL = "unconditional"
 
 
 def evaluate(
@@ -53,7 +56,7 @@ def evaluate(
     the draw alone, so two models are compared under the same noise.
 
     Args:
-        model: a `MemoryModel`.
+        model: a `LatentModel`.
         dataset: batches `{"images": [B, T, H, W, C], "weights": [B, T]}` (or
             `[B, T, H, W, C]`), each image with weight 1 once, padding 0.
         seed: of the noise.
@@ -104,6 +107,7 @@ def evaluate(
     return {
         "model": type(model).__name__,
         "is_bound": model.is_bound,
+        "has_memory": model.has_memory,
         "image_shape": [int(side) for side in model.image_shape],
         "split": split,
         "description": description,
@@ -139,7 +143,7 @@ class _Scorer:
         self.num_batches = 0
         self.episode_length = 0
         # Each is traced once per shape: a last, smaller batch costs one more.
-        self._conditional = tf.function(
+        self._bound = tf.function(
             lambda images, weights, seed: model.bound_terms(
                 images, weights=weights, seed=seed
             )
@@ -179,8 +183,26 @@ class _Scorer:
         self.num_episodes += int(images.shape[0])
         batch_seed = ops.fold_in(self._seed, index)
         seeds = [ops.fold_in(batch_seed, i) for i in range(self._num_draws)]
-        conditional = [self._conditional(images, weights, s) for s in seeds]
-        self._add("A", conditional, mask)
+        terms = [self._bound(images, weights, s) for s in seeds]
+        self._add("A", terms, mask)
+        memories = [None]
+        if self._model.has_memory:
+            memories = [self._write(images, weights, s) for s in seeds]
+            self._score_other_memories(images, weights, mask, memories, seeds)
+        if self._num_samples:
+            log_likelihood = self._log_likelihood(images, memories[0], seeds[0])
+            self._add("A", [{"nelbo_iw": -log_likelihood}], mask)
+        return float(np.mean(np.asarray(ops.nelbo(terms[0]))[mask]))
+
+    def _score_other_memories(
+        self,
+        images: Any,
+        weights: Any,
+        mask: np.ndarray,
+        memories: list,
+        seeds: list,
+    ) -> None:
+        """Figures B and C, under any memory but the images' own."""
         self._add(
             "B", [self._held_out(images, weights, s) for s in seeds], mask
         )
@@ -188,14 +210,9 @@ class _Scorer:
         self._add(
             "C_prior", [self._query(images, prior, s) for s in seeds], mask
         )
-        memories = [self._write(images, weights, s) for s in seeds]
-        if self._num_samples:
-            log_likelihood = self._log_likelihood(images, memories[0], seeds[0])
-            self._add("A", [{"nelbo_iw": -log_likelihood}], mask)
-        self._score_other_memory(images, mask, memories, seeds)
-        return float(np.mean(np.asarray(ops.nelbo(conditional[0]))[mask]))
+        self._score_other_episode(images, mask, memories, seeds)
 
-    def _score_other_memory(
+    def _score_other_episode(
         self, images: Any, mask: np.ndarray, memories: list, seeds: list
     ) -> None:
         """Scores each episode with the memory of the one before it.
@@ -274,7 +291,8 @@ class _Scorer:
         columns["bits_per_dim_kl"] = total - pixels
         if weighted is not None:
             columns["bits_per_dim_iw"] = self._bits_per_dim(weighted)
-        summary: dict[str, Any] = {"title": FIGURES[figure]}
+        title = FIGURES[figure] if self._model.has_memory else UNCONDITIONAL
+        summary: dict[str, Any] = {"title": title}
         summary.update(
             (name, mean_and_standard_error(values))
             for name, values in columns.items()

@@ -14,6 +14,7 @@ from kgpm.errors import UserError
 from kgpm.training import pictures
 from kgpm.training import sheets
 from kgpm.training.averaged_weights import averaged_weights
+from kgpm.training.batches import write_memory
 from kgpm.training.retrieval import is_binary
 
 
@@ -80,7 +81,7 @@ class ImageLogger(keras.callbacks.Callback):
 
         @tf.function
         def compute(images: Any, queries: Any, seed: Any) -> tuple:
-            memory = model.write(images, seed=seed)
+            memory = write_memory(model, images, seed=seed)
             options = {
                 "num_steps": self._num_steps,
                 "threshold": self._threshold,

@@ -67,9 +67,10 @@ def write_projector(
     log_dir = Path(log_dir)
     log_dir.mkdir(parents=True, exist_ok=True)
     rows = model.memory_rows(model.write(images, seed=seed))
-    codes = model.encode(images)
+    # What the images' codes would be decoded from: of the rows' kind.
+    codes = model.latents_of(model.encode(images))
     config = ""
-    # Rows and codes share a space, and so a plot, where they have one width.
+    # They share a space, and so a plot, where they have one width.
     if rows.shape[-1] == codes.shape[-1]:
         decoded = model.likelihood.mean(model.decode(rows))
         points = np.concatenate([np.asarray(rows)[0], np.asarray(codes)[0]])

@@ -25,6 +25,9 @@ _NO_BOUND = (
     "NOT A BOUND: the model charges for noise that it does not draw "
     "(--shared_noise, as published)."
 )
+_WITHOUT_MEMORY = """\
+The model has no memory: A bounds log p(x) itself, so it is to be compared with
+nelbo+kl_memory of a model that pays for its memory, and there is no B or C."""
 _EXPLANATION = """\
 A scores images under a memory written from these same images, so it bounds
 log p(x | memory) and a low A alone proves nothing; B scores each image under a
@@ -41,6 +44,7 @@ def format_table(result: Mapping[str, Any]) -> str:
     figures = result["figures"]
     num_samples = result["num_importance_samples"]
     rgb = result["image_shape"][-1] == 3
+    has_memory = result["has_memory"]
     names = list(
         dict.fromkeys(
             name
@@ -58,7 +62,7 @@ def format_table(result: Mapping[str, Any]) -> str:
         if figure is None:
             continue
         cells = [_cell(name, figure.get(name)) for name in names]
-        table.append([label, *cells])
+        table.append([label if has_memory else "A   bound", *cells])
     lines = [_headline(result)]
     if result["description"]:
         lines.append(f"data: {result['description']}")
@@ -70,11 +74,11 @@ def format_table(result: Mapping[str, Any]) -> str:
     if not result["is_bound"]:
         lines[-1:] = [_NO_BOUND, ""]
     lines += _aligned(table)
-    if figures.get("C_other") is None:
+    if has_memory and figures.get("C_other") is None:
         lines.append(
             "C   another episode's memory: none, the split is a single episode"
         )
-    lines += ["", _EXPLANATION]
+    lines += ["", _EXPLANATION if has_memory else _WITHOUT_MEMORY]
     if num_samples:
         lines.append(
             f"IW-{num_samples} is the tighter importance-weighted bound of "

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kgpm import ops
 from kgpm.errors import UserError
 from kgpm.training.batches import unpack
+from kgpm.training.batches import write_memory
 from kgpm.training.evaluation import mean_and_standard_error
 from kgpm.training.sheets import image_errors
 
@@ -84,7 +85,7 @@ def measure_retrieval(
     """Writes clean episodes, then reads corrupted queries back repeatedly.
 
     Args:
-        model: a `MemoryModel`.
+        model: a `LatentModel`; one without a memory reads each query alone.
         dataset: batches `{"images": [B, T, H, W, C], "weights": [B, T]}`.
         corrupt: `(images, seed) -> images`, of one shape.
         num_steps: reads, at least 1.
@@ -106,13 +107,11 @@ def measure_retrieval(
 
     @tf.function
     def measure(images: Any, weights: Any, queries: Any, seed: Any) -> tuple:
-        memory = model.write(images, weights=weights, seed=seed)
+        memory = write_memory(model, images, weights, seed)
         reads = model.denoise(
             queries, memory, num_steps=num_steps, threshold=threshold
         )
-        plain = model.likelihood.point(
-            model.decode(model.encode(queries)), threshold=threshold
-        )
+        plain = model.reconstruct(queries, threshold)
         # The energy contains log p(x) of the pattern, which is defined for
         # 0 and 1 only where pixels are binary.
         start = queries

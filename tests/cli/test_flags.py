@@ -36,9 +36,31 @@ def test_every_argument_of_every_model_has_a_flag_with_its_default():
     from kgpm.models import MODELS
 
     values = parsed()
+    assert values["model"].parser.enum_values == sorted(MODELS)
     for model in MODELS.values():
         arguments = constructor_arguments(model)
         assert arguments == flags.model_arguments(values, model)
+
+
+def test_a_flag_without_default_says_each_models_own():
+    """The text is by hand, so that --help needs no TensorFlow."""
+    from kgpm.models import MODELS
+
+    values = parsed()
+    own = {"learn_observation_noise": {False: "does not", True: "does"}}
+    for flag in flags.flags_in_group(values, "model"):
+        defaults = {
+            name: constructor_arguments(model)[flag.name]
+            for name, model in MODELS.items()
+            if flag.name in constructor_arguments(model)
+        }
+        if len(set(map(str, defaults.values()))) < 2:
+            continue
+        assert flag.default is None
+        text = flag.help.partition("without it ")[2]
+        for name, default in defaults.items():
+            said = own.get(flag.name, {}).get(default, f"{default:g}")
+            assert name in text and said in text
 
 
 def test_every_model_flag_is_an_argument_of_some_model():

@@ -55,6 +55,38 @@ CASES = {
         num_weights=0,
         call=draw_address,
     ),
+    "address_isotropic": dict(
+        layer_class=layers.AddressPosterior,
+        config=dict(
+            memory_size=4, observation_noise=0.5, posterior="isotropic"
+        ),
+        inputs=ADDRESS,
+        shapes=DRAW,
+        num_weights=1,
+        call=draw_address,
+    ),
+    "dynamic_kanerva_memory": dict(
+        layer_class=layers.DynamicKanervaMemory,
+        config=dict(
+            memory_size=3,
+            code_size=5,
+            observation_noise=0.6,
+            learn_observation_noise=True,
+            address_noise=1.5,
+            num_opt_iters=2,
+        ),
+        inputs=(noise(2, 2, 5),),
+        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
+        num_weights=4,
+        call=write_sample_and_kl,
+    ),
+    "gaussian_head": dict(
+        layer_class=layers.GaussianHead,
+        config=dict(size=3, hidden_size=8),
+        inputs=(noise(2, 4, 5),),
+        shapes=[(2, 4, 3), (2, 4, 3)],
+        num_weights=4,
+    ),
     "group_normalization": dict(
         layer_class=layers.FastGroupNormalization,
         config=dict(groups=2, epsilon=1e-2),
@@ -99,6 +131,21 @@ CASES = {
         num_weights=2 + 2 * 2 * 2 * 3 + 2 * 2,
         bfloat16="bfloat16",
         model_dir=True,
+    ),
+    "kanerva_memory": dict(
+        layer_class=layers.KanervaMemory,
+        config=dict(
+            memory_size=3,
+            code_size=5,
+            key_size=4,
+            hidden_size=6,
+            observation_noise=0.6,
+        ),
+        inputs=(noise(2, 2, 5),),
+        # Memory, latents, kl_y and kl_z, log-ratio, divergence.
+        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), *[(2, 2)] * 3, (2,)],
+        num_weights=3 + 1 + 3 * 4 + 4,
+        call=write_sample_and_kl,
     ),
     "lstm": dict(
         layer_class=layers.OrderingLSTM,

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from kgpm.models import GPM
+from kgpm.models import VAE
+from kgpm.models import DynamicKanervaMachine
+from kgpm.models import KanervaMachine
 
 SHAPE = (8, 8, 1)
 SMALL = {"image_shape": SHAPE, "code_size": 10, "width": 8}
@@ -18,19 +21,56 @@ MODELS = {
     ),
     "gpm_lstm": lambda: GPM(memory_size=4, ordering="lstm", **SMALL),
     "gpm_newton": lambda: GPM(memory_size=4, solver="newton", **SMALL),
+    "dkm": lambda: DynamicKanervaMachine(memory_size=4, **SMALL),
+    "dkm_frozen": lambda: DynamicKanervaMachine(
+        memory_size=4,
+        learn_prior=False,
+        learn_observation_noise=True,
+        num_opt_iters=2,
+        autoencoder_weight=0.0,
+        **SMALL,
+    ),
+    "km": lambda: KanervaMachine(
+        memory_size=4, key_size=6, hidden_size=16, **SMALL
+    ),
+    "km_full": lambda: KanervaMachine(
+        memory_size=4,
+        key_size=6,
+        hidden_size=16,
+        learn_observation_noise=False,
+        memory_kl_weight=1.0,
+        **SMALL,
+    ),
+    "vae": lambda: VAE(hidden_size=16, **SMALL),
 }
+WITHOUT_MEMORY = {"vae"}
+
+
+def make(name):
+    keras.utils.set_random_seed(1)
+    return MODELS[name]()
+
+
+def memory_of(model, images, weights=None, seed=None):
+    """A written memory, or none where there is none to write to."""
+    if not model.has_memory:
+        return None
+    return model.write(images, weights, seed)
 
 
 @pytest.fixture(params=sorted(MODELS))
 def model(request):
-    keras.utils.set_random_seed(1)
-    return MODELS[request.param]()
+    return make(request.param)
+
+
+@pytest.fixture(params=sorted(MODELS.keys() - WITHOUT_MEMORY))
+def memory_model(request):
+    return make(request.param)
 
 
 @pytest.fixture
 def gpm():
-    keras.utils.set_random_seed(1)
-    return MODELS["gpm"]()
+    return make("gpm")
 
 
 @pytest.fixture

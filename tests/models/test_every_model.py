@@ -9,7 +9,10 @@ from kgpm import UserError
 from kgpm import models
 from kgpm import ops
 
+from .conftest import MODELS
 from .conftest import SHAPE
+from .conftest import make
+from .conftest import memory_of
 
 
 def batches(images, weights=None):
@@ -43,28 +46,28 @@ def test_same_seed_same_terms(model, images):
     assert np.all(first != other)
 
 
-def test_absent_images_change_nothing(model, images):
+def test_absent_images_change_nothing(memory_model, images):
     """An image of weight 0 is as good as not there."""
     weights = np.ones((3, 5), "float32")
     weights[:, 4] = 0.0
     padded = images.copy()
     padded[:, 4] = 1.0 - padded[:, 4]
-    memory = model.write(images, weights)
+    memory = memory_model.write(images, weights)
     tf.nest.map_structure(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
         memory,
-        model.write(padded, weights),
+        memory_model.write(padded, weights),
     )
     # A solver with few steps starts from another scale in the shorter write.
     np.testing.assert_allclose(
-        model.read(images, memory),
-        model.read(images, model.write(images[:, :4])),
+        memory_model.read(images, memory),
+        memory_model.read(images, memory_model.write(images[:, :4])),
         atol=1e-2,
     )
 
 
 def test_shapes_of_the_api(model, images):
-    memory = model.write(images)
+    memory = memory_of(model, images)
     queries = images[:, :2]
     assert model.encode(images).shape == (3, 5, model.code_size)
     assert model.decode(model.encode(images)).shape == (3, 5, *SHAPE)
@@ -72,16 +75,19 @@ def test_shapes_of_the_api(model, images):
     steps = model.denoise(queries, memory, num_steps=3)
     assert steps.shape == (3, 3, 2, *SHAPE)
     new = model.generate(memory, num_samples=4, num_steps=2, seed=0)
-    assert new.shape == (3, 2, 4, *SHAPE)
+    assert new.shape == (3 if model.has_memory else 1, 2, 4, *SHAPE)
+    assert model.reconstruct(queries).shape == queries.shape
     assert set(np.unique(new)) <= {0.0, 1.0}
     assert model.energy(queries, memory).shape == (3, 2)
+    assert model.code_residual(queries, memory).shape == (3, 2)
     assert model(images).shape == images.shape
-    rows = model.memory_rows(memory)
-    assert rows.shape == (3, model.memory_size, model.code_size)
+    if model.has_memory:
+        rows = model.memory_rows(memory)
+        assert rows.shape == (3, model.memory_size, model.code_size)
 
 
 def test_denoise_repeats_the_read(model, images):
-    memory = model.write(images)
+    memory = memory_of(model, images)
     steps = model.denoise(images, memory, num_steps=3)
     current = images
     for n in range(3):
@@ -104,7 +110,7 @@ def test_served_number_of_steps(gpm, images):
 
 
 def test_sampled_read_is_the_bounds(model, images):
-    memory = model.write(images)
+    memory = memory_of(model, images)
     first = model.read(images, memory, sample=True, seed=1).numpy()
     again = model.read(images, memory, sample=True, seed=1).numpy()
     other = model.read(images, memory, sample=True, seed=2).numpy()
@@ -116,7 +122,7 @@ def test_sampled_read_is_the_bounds(model, images):
 
 
 def test_generate_begins_with_the_draw_and_then_reads(model, images):
-    memory = model.write(images)
+    memory = memory_of(model, images)
     steps = model.generate(memory, num_samples=3, num_steps=3, seed=5)
     first = model.generate(memory, num_samples=3, num_steps=1, seed=5)
     np.testing.assert_array_equal(steps[:, :1], first)
@@ -126,21 +132,22 @@ def test_generate_begins_with_the_draw_and_then_reads(model, images):
     assert np.any(other.numpy() != first.numpy())
 
 
-def test_held_out_is_a_write_without_the_image(model, images):
+def test_held_out_is_a_write_without_the_image(memory_model, images):
     """Averaged over seeds, because the draws differ."""
     weights = np.ones((3, 5), "float32")
     weights[2, 4] = 0.0
-    held_out = tf.function(model.held_out_terms)
-    query = tf.function(model.query_terms)
-    name = next(n for n in model.term_names if n.startswith("kl_"))
+    held_out = tf.function(memory_model.held_out_terms)
+    query = tf.function(memory_model.query_terms)
+    write = tf.function(memory_model.write)
+    name = next(n for n in memory_model.term_names if n.startswith("kl_"))
     position = 2
     others = weights.copy()
     others[:, position] = 0.0
-    memory = model.write(images, others)
     mean = {"nll": [], name: []}
     direct = {"nll": [], name: []}
     for seed in range(40):
         all_terms = held_out(images, weights, tf.constant([seed, 0]))
+        memory = write(images, others, tf.constant([seed, 5]))
         one = query(
             images[:, position : position + 1], memory, tf.constant([seed, 9])
         )
@@ -157,7 +164,7 @@ def test_held_out_is_a_write_without_the_image(model, images):
 def test_one_sample_bound_is_above_the_importance_weighted_one(model, images):
     """The mean ELBO is no better than the 200-sample bound."""
     images = images[:1]
-    memory = model.write(images)
+    memory = memory_of(model, images)
     score = tf.function(lambda seed: model.query_terms(images, memory, seed))
     nelbos = np.mean(
         [ops.nelbo(score(tf.constant([s, 0]))) for s in range(120)], axis=0
@@ -169,7 +176,7 @@ def test_one_sample_bound_is_above_the_importance_weighted_one(model, images):
 
 def test_one_importance_sample_is_the_elbo_in_expectation(model, images):
     images = images[:1]
-    memory = model.write(images)
+    memory = memory_of(model, images)
     score = tf.function(lambda seed: model.query_terms(images, memory, seed))
     weigh = tf.function(
         lambda seed: model.log_likelihood(images, memory, 1, seed)
@@ -192,19 +199,102 @@ def test_fit_lowers_the_bound_and_logs_every_term(model, images):
     ).history
     assert history["val_nelbo"][-1] < history["val_nelbo"][0]
     names = {"loss", "nelbo", "gradient_norm", *model.term_names}
-    assert names | set(model.auxiliary_names) <= set(history)
+    assert names | set(model.auxiliary_weights) <= set(history)
     assert {f"val_{name}" for name in model.term_names} <= set(history)
 
 
-def test_training_is_deterministic(images):
+@pytest.mark.parametrize("name", ["gpm", "dkm", "km", "vae"])
+def test_training_is_deterministic(name, images):
     weights = []
     for _ in range(2):
-        keras.utils.set_random_seed(3)
-        model = compiled(models.GPM(SHAPE, memory_size=4, code_size=10))
+        model = compiled(make(name))
         model.fit(batches(images), epochs=2, verbose=0, shuffle=False)
         weights.append(model.get_weights())
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_loss_is_the_weighted_sum_of_the_terms(model, images):
+    """Divergences at their weight, auxiliary terms, nothing else."""
+    compiled(model, kl_warmup_steps=4)
+    # The first step of a warm-up over four: a quarter of each divergence.
+    logs = model.train_on_batch({"images": images}, return_dict=True)
+    expected = logs["nll"]
+    for name in model.term_names[1:]:
+        expected += 0.25 * model.kl_weights.get(name, 1.0) * logs[name]
+    for name, weight in model.auxiliary_weights.items():
+        expected += weight * logs[name]
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
+
+
+def test_twice_the_queries_cost_the_same_each(model, images):
+    """No term is summed over T, or divided by it twice."""
+    memory = memory_of(model, images)
+    twice = np.concatenate([images, images], axis=1)
+    score = tf.function(model.query_terms)
+    once = [score(images, memory, tf.constant([s, 0])) for s in range(40)]
+    both = [score(twice, memory, tf.constant([s, 1])) for s in range(40)]
+    for name in once[0]:
+        a = np.array([terms[name] for terms in once])
+        b = np.array([terms[name] for terms in both]).reshape(40, 3, 2, 5)
+        for half in (b[:, :, 0], b[:, :, 1]):
+            error = np.sqrt((a.var(0) + half.var(0)) / 40) + 1e-3
+            assert np.all(np.abs(a.mean(0) - half.mean(0)) < 6.0 * error)
+
+
+def test_divergence_of_the_memory_is_shared_by_what_was_written(
+    memory_model, images
+):
+    if ops.KL_MEMORY not in memory_model.term_names:
+        pytest.skip("its memory has no density")
+    weights = np.ones((3, 5), "float32")
+    weights[1, 2:] = 0.0
+    terms = memory_model.bound_terms(images, weights, seed=0)
+    write_seed, _ = ops.split_seed(ops.make_seed(0), 2)
+    memory = memory_model.write(images, weights, write_seed)
+    total = memory_model.memory.kl(memory).numpy()
+    share = (terms["kl_memory"].numpy() * weights).sum(1)
+    np.testing.assert_allclose(share, total, rtol=1e-5)
+    query = memory_model.query_terms(images, memory, seed=0)
+    assert ops.KL_MEMORY not in query
+
+
+def test_episodes_do_not_mix(model, images):
+    """Permuting the episodes permutes all that comes out."""
+    order = [2, 0, 1]
+    memory = memory_of(model, images)
+    permuted = memory_of(model, images[order])
+    if model.has_memory:
+        for name, value in memory.items():
+            np.testing.assert_allclose(
+                permuted[name], value.numpy()[order], rtol=1e-4, atol=1e-4
+            )
+    for method in (model.read, model.energy, model.code_residual):
+        expected = method(images, memory).numpy()[order]
+        np.testing.assert_allclose(
+            method(images[order], permuted), expected, rtol=1e-3, atol=1e-3
+        )
+    steps = model.denoise(images, memory, num_steps=2).numpy()[order]
+    again = model.denoise(images[order], permuted, num_steps=2).numpy()
+    assert np.mean(steps != again) < 1e-3
+
+
+def test_a_model_without_memory_says_so(images):
+    with pytest.raises(UserError, match="received VAE, which treats each"):
+        make("vae").write(images)
+
+
+def test_written_and_scored_under_any_memory(images):
+    """The memory is what `bound_terms` reads: another one, another bound."""
+    for name in ("dkm", "km"):
+        model = make(name)
+        memory = model.write(images, seed=1)
+        other = {key: value[::-1] for key, value in memory.items()}
+        own = model.query_terms(images, memory, seed=2)["nll"].numpy()
+        wrong = model.query_terms(images, other, seed=2)["nll"].numpy()
+        # The middle episode's memory stayed its own.
+        np.testing.assert_array_equal(own[1], wrong[1])
+        assert np.all(own[[0, 2]] != wrong[[0, 2]])
 
 
 def test_evaluation_is_repeatable_and_masks(model, images):
@@ -255,7 +345,36 @@ def test_save_and_load(model, images, tmp_path):
 )
 def test_wrong_image_shape(model, bad):
     with pytest.raises(UserError, match=r"Expected images of shape \[B, T, 8"):
-        model.write(np.zeros(bad, "float32"))
+        model.bound_terms(np.zeros(bad, "float32"), seed=0)
+
+
+BAD_ARGUMENTS = {
+    "code_size": (0, "code_size"),
+    "image_shape": ((8, 8), "image_shape"),
+    "normalization": ("batch", "normalization"),
+    "likelihood": ("bernouli", "Did you mean 'bernoulli'"),
+    "width": ([8, 8, 8, 8], "width"),
+    "memory_size": (0, "memory_size"),
+    "observation_noise": (0.0, "observation_noise"),
+    "address_noise": (0.0, "address_noise"),
+    "num_opt_iters": (0, "num_opt_iters"),
+    "key_size": (0, "key_size"),
+    "hidden_size": (0, "hidden_size"),
+    "autoencoder_weight": (-1.0, "autoencoder_weight"),
+    "memory_kl_weight": (-1.0, "memory_kl_weight"),
+}
+
+
+@pytest.mark.parametrize("argument", BAD_ARGUMENTS)
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_bad_arguments(name, argument):
+    """The same sentences for every model that takes the argument."""
+    config = MODELS[name]().get_config()
+    if argument not in config:
+        pytest.skip("it has no such argument")
+    value, message = BAD_ARGUMENTS[argument]
+    with pytest.raises(UserError, match=message):
+        models.get(name).from_config({**config, argument: value})
 
 
 @pytest.mark.parametrize(

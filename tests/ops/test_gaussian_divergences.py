@@ -19,6 +19,17 @@ def diagonal(mean, log_variance):
     return tfd.MultivariateNormalDiag(mean, np.exp(0.5 * log_variance))
 
 
+def test_log_density_diagonal():
+    rng = np.random.default_rng(2)
+    values, mean = rng.normal(size=(2, 3, 4))
+    log_variance = rng.normal(size=(3, 4))
+    result = ops.log_density_diagonal(
+        *map(tf.constant, (values, mean, log_variance))
+    )
+    expected = diagonal(mean, log_variance).log_prob(values)
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
 def test_kl_diagonal_standard():
     rng = np.random.default_rng(1)
     mean = rng.normal(size=(2, 3, 4))

@@ -1,7 +1,8 @@
-"""Sequential writing against dense Bayesian conditioning."""
+"""Bayesian writing against dense conditioning of one big Gaussian."""
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kgpm import ops
@@ -44,6 +45,14 @@ def condition(addresses, codes, mean, covariance):
     return (
         (mean.ravel() + gain @ error).reshape(rows, columns),
         posterior.reshape(rows, columns, rows, columns)[:, 0, :, 0],
+    )
+
+
+def jittered(covariance):
+    """A written covariance with the share of its diagonal that is added."""
+    scale = np.trace(covariance) / len(covariance)
+    return covariance + kalman.COVARIANCE_JITTER * scale * np.eye(
+        len(covariance)
     )
 
 
@@ -99,10 +108,90 @@ def test_write_is_exact_bayesian_conditioning_given_the_addresses():
         )
         np.testing.assert_allclose(result_mean[i], expected_mean, atol=1e-10)
         np.testing.assert_allclose(
-            result_covariance[i],
-            expected_covariance + kalman.COVARIANCE_JITTER * np.eye(3),
-            atol=1e-10,
+            result_covariance[i], jittered(expected_covariance), atol=1e-10
         )
+
+
+@pytest.mark.parametrize("function", [ops.batch_write, ops.sequential_write])
+def test_write_at_given_addresses_is_conditioning(function):
+    codes, mean, covariance = problem(11)
+    addresses = np.random.default_rng(12).normal(size=(2, 5, 3))
+    weights = np.array([[1.0] * 5, [1.0, 0.0, 1.0, 1.0, 0.0]])
+    arguments = (codes, addresses, weights, mean, covariance)
+    result_mean, result_covariance = function(
+        *map(tf.constant, arguments), VARIANCE
+    )
+    for i in range(2):
+        present = weights[i] > 0
+        expected_mean, expected_covariance = condition(
+            addresses[i, present], codes[i, present], mean[i], covariance[i]
+        )
+        np.testing.assert_allclose(result_mean[i], expected_mean, atol=1e-10)
+        np.testing.assert_allclose(
+            result_covariance[i], jittered(expected_covariance), atol=1e-10
+        )
+
+
+def test_batch_form_has_the_sequential_forms_gradients():
+    values = problem(13)
+    addresses = np.random.default_rng(14).normal(size=(2, 5, 3))
+    codes, mean, covariance = map(tf.constant, values)
+    gradients = []
+    for function in (ops.batch_write, ops.sequential_write):
+        inputs = (codes, tf.constant(addresses), tf.ones((2, 5), "float64"))
+        with tf.GradientTape() as tape:
+            tape.watch([codes, inputs[1], mean, covariance])
+            results = function(*inputs, mean, covariance, VARIANCE)
+            loss = sum(tf.reduce_sum(tf.sin(value)) for value in results)
+        gradients.append(
+            tape.gradient(loss, [codes, inputs[1], mean, covariance])
+        )
+    for batch, sequential in zip(*gradients, strict=True):
+        # A covariance is symmetric: only that part of its gradient counts.
+        if batch.shape[-1] == batch.shape[-2]:
+            batch, sequential = (
+                0.5 * (g + tf.linalg.matrix_transpose(g))
+                for g in (batch, sequential)
+            )
+        np.testing.assert_allclose(batch, sequential, atol=1e-8)
+
+
+@pytest.mark.parametrize("iterations", [2, 3])
+def test_iterations_all_update_the_memory_before_the_code(iterations):
+    codes, mean, covariance = problem(15)
+    weights = tf.ones((2, 5), "float64")
+    result_mean, result_covariance = ops.kalman_write(
+        *map(tf.constant, (codes, weights, mean, covariance)),
+        VARIANCE,
+        num_iterations=iterations,
+    )
+    for i in range(2):
+        before, spread = mean[i], covariance[i]
+        for code in codes[i]:
+            new = before
+            for _ in range(iterations):
+                new, new_spread = condition(
+                    ridge(code, new)[None], code[None], before, spread
+                )
+            before, spread = new, new_spread
+        np.testing.assert_allclose(result_mean[i], before, atol=1e-10)
+        np.testing.assert_allclose(
+            result_covariance[i], jittered(spread), atol=1e-10
+        )
+
+
+def test_ridge_of_the_address_is_not_the_noise_of_the_update():
+    codes, mean, covariance = problem(16, codes=1)
+    result_mean, _ = ops.kalman_write(
+        *map(tf.constant, (codes, np.ones((2, 1)), mean, covariance)),
+        VARIANCE,
+        ridge=2.0,
+    )
+    for i in range(2):
+        gram = mean[i] @ mean[i].T + 2.0 * np.eye(3)
+        address = codes[i] @ mean[i].T @ np.linalg.inv(gram)
+        expected, _ = condition(address, codes[i], mean[i], covariance[i])
+        np.testing.assert_allclose(result_mean[i], expected, atol=1e-10)
 
 
 def test_write_depends_on_the_order():
@@ -127,9 +216,10 @@ def test_nothing_written_is_the_prior():
         codes, mean, covariance, np.zeros((2, 5))
     )
     np.testing.assert_allclose(result_mean, mean, atol=1e-12)
-    jitter = kalman.COVARIANCE_JITTER * np.eye(3)
     np.testing.assert_allclose(
-        result_covariance, covariance + jitter, atol=1e-12
+        result_covariance,
+        [jittered(each) for each in covariance],
+        atol=1e-12,
     )
 
 
@@ -137,7 +227,7 @@ def test_covariance_stays_positive_after_200_writes_in_float32():
     codes, mean, covariance = problem(6, codes=200, rows=6, columns=8)
     # A large prior variance and repeated codes: the worst cancellation.
     codes[:, 1::2] = codes[:, ::2]
-    _, result = write(codes, mean, 100.0 * covariance, dtype="float32")
+    _, result = write(codes, mean, 1e5 * covariance, dtype="float32")
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, np.swapaxes(result, -1, -2))
     assert np.linalg.eigvalsh(result).min() > 0.0

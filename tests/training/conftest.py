@@ -31,8 +31,9 @@ class FakeModel:
     likelihood = FakeLikelihood()
     memory_floats = 12
 
-    def __init__(self, kl_memory=False):
+    def __init__(self, kl_memory=False, has_memory=True):
         self.kl_memory = kl_memory
+        self.has_memory = has_memory
         self.num_traces = 0
 
     def count_params(self):
@@ -69,14 +70,18 @@ class FakeModel:
     def log_likelihood(
         self, images, memory=None, num_importance_samples=1000, seed=0
     ):
-        first = memory["nested"][0][:, None]
-        return -(images[..., 0, 0, 0] + first) / num_importance_samples
+        number = images[..., 0, 0, 0]
+        first = memory["nested"][0][:, None] if self.has_memory else 0.0
+        return -(number + first) / num_importance_samples
 
     def encode(self, images):
         return images
 
     def decode(self, codes):
         return codes
+
+    def reconstruct(self, images, threshold=0.5):
+        return self.likelihood.point(images, threshold)
 
     def denoise(self, queries, memory, num_steps=10, threshold=0.5):
         """Step n puts right the first n pixels in reading order."""

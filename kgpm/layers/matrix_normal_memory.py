@@ -1,0 +1,162 @@
+"""What the memories with a density have in common."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgpm.errors import UserError
+from kgpm.ops import kl_matrix_normal
+from kgpm.ops import normal
+from kgpm.ops import sample_matrix_normal
+
+# Keeps learned variances and their inverses far from the ends of float32.
+_LOG_VARIANCE_RANGE = (-12.0, 12.0)
+
+
+class MatrixNormalMemory(keras.layers.Layer):
+    """Base of the memories `M ~ MN(R, U, I)` of K x C numbers.
+
+    The prior is `MN(R0, u0 I, I)` with R0 and ln u0 learned; codes are
+    observed with the noise `N(0, s^2 I)`. A memory is a value, never an
+    attribute: `{"mean": [B, K, C], "covariance": [B, K, K]}`.
+
+    Args:
+        memory_size: K, rows.
+        code_size: C, length of a row.
+        observation_noise: s, or where it starts if it is learned.
+        learn_observation_noise: whether s is learned.
+        learn_prior: whether R0 and u0 are learned, or stay as they start.
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        UserError: sizes below 1, or noise that is not positive.
+    """
+
+    def __init__(
+        self,
+        memory_size: int,
+        code_size: int,
+        observation_noise: float,
+        learn_observation_noise: bool,
+        learn_prior: bool,
+        **kwargs: Any,
+    ) -> None:
+        if memory_size < 1 or code_size < 1:
+            raise UserError(
+                "Expected memory_size and code_size of at least 1, received "
+                f"{memory_size} and {code_size}."
+            )
+        if observation_noise <= 0.0:
+            raise UserError(
+                f"Expected observation_noise > 0, received {observation_noise}."
+            )
+        # Half precision has no Cholesky factorisation, so the algebra keeps
+        # its own dtype under every policy.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.memory_size = memory_size
+        self.code_size = code_size
+        self.observation_noise = observation_noise
+        self.learn_observation_noise = learn_observation_noise
+        self.learn_prior = learn_prior
+
+    @property
+    def mean_stddev(self) -> float:
+        """Standard deviation of the truncated normal that R0 starts from.
+
+        Not 0 where addresses are solved for: nothing would ever be written.
+        """
+        return 1.0
+
+    def build(self, input_shape: tuple | None = None) -> None:
+        self.memory_mean = self.add_weight(
+            shape=(self.memory_size, self.code_size),
+            initializer=keras.initializers.TruncatedNormal(
+                stddev=self.mean_stddev
+            ),
+            trainable=self.learn_prior,
+            name="memory_mean",
+        )
+        self.memory_log_variance = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            trainable=self.learn_prior,
+            name="memory_log_variance",
+        )
+        if self.learn_observation_noise:
+            self.noise_log_variance = self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(
+                    2.0 * math.log(self.observation_noise)
+                ),
+                name="noise_log_variance",
+            )
+        self.built = True
+
+    @property
+    def memory_floats(self) -> int:
+        """How many numbers the memory of one episode holds."""
+        return self.memory_size * (self.code_size + self.memory_size)
+
+    @property
+    def noise_variance(self) -> Any:
+        """s^2, a scalar tensor."""
+        if not self.learn_observation_noise:
+            return ops.convert_to_tensor(
+                self.observation_noise**2, self.compute_dtype
+            )
+        return ops.exp(ops.clip(self.noise_log_variance, *_LOG_VARIANCE_RANGE))
+
+    def prior(self, batch_size: Any) -> dict[str, Any]:
+        """The memory before anything was written, for each of B episodes."""
+        log_variance = ops.clip(self.memory_log_variance, *_LOG_VARIANCE_RANGE)
+        identity = ops.eye(self.memory_size, dtype=self.compute_dtype)
+        memory = {
+            "mean": ops.convert_to_tensor(self.memory_mean),
+            "covariance": ops.exp(log_variance) * identity,
+        }
+        return {
+            name: ops.repeat(value[None], batch_size, axis=0)
+            for name, value in memory.items()
+        }
+
+    def kl(self, memory: dict[str, Any]) -> Any:
+        """KL of the written memory from its prior, `[B]` in nats."""
+        prior = self.prior(ops.shape(memory["mean"])[0])
+        # A hundred columns multiply the rounding of the determinants.
+        arguments = [
+            ops.cast(nest[name], "float64")
+            for nest in (memory, prior)
+            for name in ("mean", "covariance")
+        ]
+        return ops.cast(kl_matrix_normal(*arguments), self.compute_dtype)
+
+    def draw_memory(self, memory: dict[str, Any], seed: Any) -> Any:
+        """M drawn from MN(R, U, I), one for each episode, `[B, K, C]`."""
+        mean = memory["mean"]
+        noise = normal(ops.shape(mean), seed, "float64")
+        drawn = sample_matrix_normal(
+            ops.cast(mean, "float64"),
+            ops.cast(memory["covariance"], "float64"),
+            noise,
+        )
+        return ops.cast(drawn, self.compute_dtype)
+
+    def weights_of(self, codes: Any, weights: Any) -> Any:
+        """Weights `[B, T]` as a tensor, by default all 1."""
+        if weights is None:
+            return ops.ones(ops.shape(codes)[:2], self.compute_dtype)
+        return ops.cast(weights, self.compute_dtype)
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        config.update(
+            memory_size=self.memory_size,
+            code_size=self.code_size,
+            observation_noise=self.observation_noise,
+            learn_observation_noise=self.learn_observation_noise,
+            learn_prior=self.learn_prior,
+        )
+        return config
