@@ -4,10 +4,13 @@
 
 One write of T codes and one read of the same T, in float32, B episodes at
 once, and the same with gradients where --gradients asks. The sequential
-(Kalman) write takes the codes one after the other.
+(Kalman) write takes the codes one after the other. A last table compares the
+memories: GPM's, that of the Dynamic Kanerva Machine, and that of the Kanerva
+Machine, whose exact write is one solve or, as an oracle, T updates.
 """
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from kgpm.cli import quiet
@@ -17,9 +20,13 @@ quiet.import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
+from kgpm.layers import DynamicKanervaMemory  # noqa: E402
+from kgpm.layers import KanervaMemory  # noqa: E402
 from kgpm.layers import PseudoInverseMemory  # noqa: E402
 from kgpm.models import GPM  # noqa: E402
 from kgpm.ops import SOLVERS  # noqa: E402
+from kgpm.ops import batch_write  # noqa: E402
+from kgpm.ops import sequential_write  # noqa: E402
 
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024)
 SIZES = (32, 64, 128, 256, 512)
@@ -53,23 +60,44 @@ def write_read_seconds(
 ) -> float:
     """Median time of `read(codes, write(codes))`, gradients included."""
     layer = PseudoInverseMemory(memory_size, code_size, **options)
+    return layer_seconds(arguments, layer, length)
+
+
+def layer_seconds(
+    arguments: argparse.Namespace, layer: Any, length: int
+) -> float:
+    """As `write_read_seconds`, of any memory."""
     layer.build()
-    codes = tf.random.stateless_normal(
-        [arguments.batch_size, length, code_size], seed=[0, 0]
+    return seconds(
+        arguments,
+        lambda codes: layer.read(codes, layer.write(codes, seed=1)),
+        noise(arguments, length, layer.code_size),
     )
 
-    @tf.function
-    def write_read() -> tuple:
-        if not arguments.gradients:
-            return layer.read(codes, layer.write(codes))
-        with tf.GradientTape() as tape:
-            tape.watch(codes)
-            loss = tf.reduce_mean(
-                tf.square(layer.read(codes, layer.write(codes)))
-            )
-        return tape.gradient(loss, codes)
 
-    return timing.seconds(write_read, arguments.repeats)
+def seconds(
+    arguments: argparse.Namespace, function: Any, inputs: tf.Tensor
+) -> float:
+    """Median time of a function of one tensor, its gradient included."""
+
+    @tf.function
+    def run() -> tf.Tensor:
+        if not arguments.gradients:
+            return function(inputs)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            loss = tf.reduce_mean(tf.square(function(inputs)))
+        return tape.gradient(loss, inputs)
+
+    return timing.seconds(run, arguments.repeats)
+
+
+def noise(
+    arguments: argparse.Namespace, length: int, size: int, seed: int = 0
+) -> tf.Tensor:
+    """Standard normal codes `[B, length, size]`."""
+    shape = [arguments.batch_size, length, size]
+    return tf.random.stateless_normal(shape, seed=[seed, 0])
 
 
 def step_seconds(arguments: argparse.Namespace) -> float:
@@ -136,6 +164,66 @@ def measure(
     )
 
 
+def exact_write_seconds(
+    arguments: argparse.Namespace,
+    layer: KanervaMemory,
+    write: Callable,
+    length: int,
+) -> float:
+    """Median time of one form of the write at given addresses."""
+    prior = layer.prior(arguments.batch_size)
+    addresses = noise(arguments, length, layer.memory_size, seed=1)
+    weights = tf.ones([arguments.batch_size, length])
+
+    def write_all(codes: tf.Tensor) -> tf.Tensor:
+        mean, _ = write(
+            codes, addresses, weights, prior["mean"], prior["covariance"], 1.0
+        )
+        return mean
+
+    codes = noise(arguments, length, layer.code_size)
+    return seconds(arguments, write_all, codes)
+
+
+def measure_memories(arguments: argparse.Namespace) -> None:
+    """Prints write+read of each memory, and the exact write in both forms."""
+    rows = []
+    for length in arguments.lengths:
+        layers = (
+            PseudoInverseMemory(32, 100),
+            DynamicKanervaMemory(32, 100),
+            KanervaMemory(32, 100),
+        )
+        times = [layer_seconds(arguments, each, length) for each in layers]
+        forms = [
+            exact_write_seconds(arguments, layers[-1], write, length)
+            for write in (batch_write, sequential_write)
+        ]
+        rows.append(
+            (
+                str(length),
+                *(f"{1e3 * value:.2f}" for value in times + forms),
+                f"{forms[1] / forms[0]:.0f}x",
+            )
+        )
+    print(
+        "Memories at K=32, C=100: write+read, and the exact write alone; "
+        f"B={arguments.batch_size} episodes, ms\n"
+    )
+    timing.print_table(
+        (
+            "T",
+            "gpm",
+            "dkm",
+            "km",
+            "batch write",
+            "sequential write",
+            "sequential/batch",
+        ),
+        rows,
+    )
+
+
 def main() -> None:
     arguments = parse_arguments()
     step = step_seconds(arguments)
@@ -151,6 +239,7 @@ def main() -> None:
         [(32, size) for size in arguments.sizes],
         step,
     )
+    measure_memories(arguments)
     print(f"Peak memory: {timing.peak_memory():.0f} MB")
 
 

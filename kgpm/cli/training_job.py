@@ -25,6 +25,7 @@ from kgpm.training.noises import default_level
 from kgpm.training.noises import make_corruption
 from kgpm.training.optimizer import learning_rate_schedule
 from kgpm.training.optimizer import make_optimizer
+from kgpm.training.progress_bar import ProgressBar
 from kgpm.training.report import format_table
 from kgpm.training.report import write_metrics
 from kgpm.training.retrieval import is_binary
@@ -125,7 +126,8 @@ def fit(values: flags.FlagValues, job: TrainingJob) -> None:
         initial_epoch=progress.epoch,
         epochs=values.epochs,
         callbacks=_callbacks(values, job),
-        verbose=_verbosity(values.verbose),
+        # The bar is a callback of our own.
+        verbose=2 if _verbosity(values.verbose) == 2 else 0,
         # The order of the images is the pipeline's.
         shuffle=False,
     )
@@ -162,7 +164,7 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     print("Next:")
     for program in ("evaluate", "generate", "denoise"):
         print(f"  python -m kgpm.{program} --model_dir={where}")
-    print(f"  tensorboard --logdir {job.run.logs}")
+    print(f"  tensorboard --logdir {where}")
 
 
 def load_split(values: flags.FlagValues, split: str) -> data.ImageSet:
@@ -273,16 +275,21 @@ def _callbacks(
         flag.name: flag.value
         for group in ("data", "model", "optimisation")
         for flag in flags.flags_in_group(values, group)
+        if flag.name not in ("data_dir", "download")
     }
-    callbacks = [
+    hyperparameters["seed"] = values.seed
+    figures = ["nelbo", *job.model.term_names]
+    callbacks: list[keras.callbacks.Callback] = [
         StopOnNaN(),
         AveragedWeights(),
         Throughput(values.batch_size * values.episode_length),
-        *tensorboard_callbacks(job.run, hyperparameters),
+        *tensorboard_callbacks(job.run, hyperparameters, figures),
         *_picture_callbacks(values, job),
         metrics_csv(job.run.metrics_csv, job.progress.epoch),
         Checkpoint(job.run, job.progress, values.patience),
     ]
+    if _verbosity(values.verbose) == 1:
+        callbacks.append(ProgressBar(figures))
     if values.max_minutes is not None:
         callbacks.append(TimeLimit(values.max_minutes))
     return callbacks
@@ -310,9 +317,7 @@ def _picture_callbacks(
     ]
     if job.model.has_memory:
         callbacks.append(
-            MemoryProjector(
-                job.run.logs / "projector", episode, seed=values.seed
-            )
+            MemoryProjector(job.run.logs, episode, seed=values.seed)
         )
     return callbacks
 

@@ -77,6 +77,8 @@ class AutoencoderModel(BoundModel):
         first = x
         if hasattr(x, "element_spec"):
             first = next(iter(x))
+            # The order is the data set's; Keras would warn about it.
+            kwargs.setdefault("shuffle", False)
         if hasattr(first, "shape") or isinstance(first, Mapping):
             images, _ = unpack_batch(first)
             self.likelihood.validate(ops.convert_to_numpy(images))

@@ -181,7 +181,11 @@ class BoundModel(keras.Model):
         terms = self.bound_terms(images, weights, seed)
         self._update_metrics(terms, self._loss(terms, 1.0), weights)
         results = self.get_metrics_result()
-        skipped = (self._gradient_norm.name, *self.auxiliary_weights)
+        # Without the auxiliary terms the loss is not that of training: shown
+        # beside it, it would only look better.
+        skipped = {self._gradient_norm.name, *self.auxiliary_weights}
+        if self.auxiliary_weights:
+            skipped.add("loss")
         return {k: v for k, v in results.items() if k not in skipped}
 
     def _loss(self, terms: Mapping[str, Any], kl_weight: Any) -> Any:

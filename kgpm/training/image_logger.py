@@ -31,7 +31,8 @@ class ImageLogger(keras.callbacks.Callback):
         log_dir: directory of the event file, `logs/images` of a run.
         images: `[T, H, W, C]`, the episode, best one of the validation split.
         corrupt: `(images, seed) -> images`, `[1, n, H, W, C]`.
-        every: epochs between pictures; the first epoch always has some.
+        every: epochs between pictures; the first epoch and the last one
+            always have some.
         num_steps: reads and generation steps.
         num_rows: images denoised, and samples generated.
         threshold: see `MemoryModel.denoise`.
@@ -73,6 +74,7 @@ class ImageLogger(keras.callbacks.Callback):
         self._threshold = threshold
         corrupt_seed, self._seed = ops.split_seed(ops.make_seed(seed), 2)
         self._queries = corrupt(self._images[:, :num_rows], corrupt_seed)
+        self._epoch = self._written = 0
         self._writer: Any = None
         self._compute: Any = None
 
@@ -98,14 +100,17 @@ class ImageLogger(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(self._log_dir))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._epoch = epoch + 1
         if epoch % self._every == 0:
-            self._write(epoch)
+            self._write()
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._epoch != self._written:
+            self._write()
+        self._writer.close()
 
-    def _write(self, epoch: int) -> None:
+    def _write(self) -> None:
+        self._written = self._epoch
         with averaged_weights(self.model):
             parts = self._compute(self._images, self._queries, self._seed)
         read, denoised, generated = (np.asarray(part)[0] for part in parts)
@@ -120,7 +125,7 @@ class ImageLogger(keras.callbacks.Callback):
                 generated, images, binary=is_binary(self.model)
             ),
         }
-        with self._writer.as_default(step=epoch):
+        with self._writer.as_default(step=self._epoch):
             for name, layout in drawn.items():
                 tf.summary.image(name, pictures.draw_sheet(**layout)[None])
         self._writer.flush()

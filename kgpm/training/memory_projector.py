@@ -19,12 +19,14 @@ class MemoryProjector(keras.callbacks.Callback):
     TensorBoard's projector reads three small files, which are written by hand
     because its own callback knows embedding layers only: `projector_config
     .pbtxt`, the vectors as text, and a sprite that shows each row as the image
-    it decodes to and each code as the image it is of.
+    it decodes to and each code as the image it is of. They are there from the
+    start, because TensorBoard looks for them when it first sees a run, and
+    again at the end.
 
     Args:
-        log_dir: directory of the files, `logs/projector` of a run.
+        log_dir: directory of the files. TensorBoard looks only where event
+            files are, such as `logs` of a run.
         images: `[T, H, W, C]`, the episode.
-        every: epochs between updates, or `None` for the end of training only.
         seed: of the write's noise if it has any.
     """
 
@@ -33,18 +35,15 @@ class MemoryProjector(keras.callbacks.Callback):
         log_dir: str | os.PathLike,
         images: Any,
         *,
-        every: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self._log_dir = Path(log_dir)
         self._images = tf.convert_to_tensor(images, "float32")[None]
-        self._every = every
         self._seed = ops.make_seed(seed)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if self._every and epoch % self._every == 0:
-            write_projector(self.model, self._images, self._log_dir, self._seed)
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        write_projector(self.model, self._images, self._log_dir, self._seed)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         write_projector(self.model, self._images, self._log_dir, self._seed)

@@ -15,7 +15,7 @@ def metrics_csv(path: Path, first_epoch: int) -> keras.callbacks.CSVLogger:
 
     Args:
         path: the file.
-        first_epoch: epochs completed, counted from 0 as in the file.
+        first_epoch: epochs completed.
 
     Raises:
         OSError: if the file cannot be written.
@@ -23,9 +23,16 @@ def metrics_csv(path: Path, first_epoch: int) -> keras.callbacks.CSVLogger:
     kept: list[str] = []
     if first_epoch and path.is_file():
         header, *rows = path.read_text(encoding="utf-8").splitlines() or [""]
-        kept = [header, *(row for row in rows if _epoch(row) < first_epoch)]
+        kept = [header, *(row for row in rows if _epoch(row) <= first_epoch)]
     write_text(path, "".join(f"{line}\n" for line in kept))
-    return keras.callbacks.CSVLogger(path, append=True)
+    return _CountingFromOne(path, append=True)
+
+
+class _CountingFromOne(keras.callbacks.CSVLogger):
+    """Counts epochs as the printed progress and the checkpoints do."""
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        super().on_epoch_end(epoch + 1, logs)
 
 
 def _epoch(row: str) -> float:

@@ -191,7 +191,9 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     for name, value in expected.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
     rows = (killed / "metrics.csv").read_text().splitlines()
-    assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(epochs))
+    assert [int(row.split(",")[0]) for row in rows[1:]] == list(
+        range(1, epochs + 1)
+    )
     figures = json.loads((killed / "metrics.json").read_text())["figures"]
     assert np.isfinite(figures["A"]["nelbo"]["mean"])
     assert os.path.getsize(killed / "checkpoints" / "best.keras")

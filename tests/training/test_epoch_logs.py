@@ -1,6 +1,7 @@
 """The callbacks that add to the logs, write them, or watch the clock."""
 
 import csv
+import re
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from kgpm.training import time_limit
 from kgpm.training.metrics_csv import metrics_csv
 from kgpm.training.optimizer import learning_rate_schedule
 from kgpm.training.optimizer import make_optimizer
+from kgpm.training.progress_bar import ProgressBar
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.tensorboard import tensorboard_callbacks
 from kgpm.training.throughput import Throughput
@@ -70,7 +72,9 @@ def test_added_figures_reach_the_history_and_every_file(tmp_path):
     run.create()
     callbacks = [
         Throughput(6),
-        *tensorboard_callbacks(run, {"width": [1, 2], "seed": 3}),
+        *tensorboard_callbacks(
+            run, {"width": [1, 2], "seed": 3, "channels": None}, ["nelbo"]
+        ),
         metrics_csv(run.metrics_csv, 0),
     ]
     history = fit(callbacks).history
@@ -92,19 +96,72 @@ def test_added_figures_reach_the_history_and_every_file(tmp_path):
     }.items():
         events = event_accumulator.EventAccumulator(str(run.logs / folder))
         events.Reload()
-        tags = {tag.removeprefix("epoch_") for tag in events.Tags()["tensors"]}
+        tags = set(events.Tags()["tensors"])
         assert scalars <= tags
-    assert list(run.logs.glob("events*")), "no event file of the hparams"
+        # One curve a figure, and epochs counted as they are printed.
+        assert not any("evaluation" in tag for tag in tags)
+        records = events.Tensors("nelbo")
+        assert [record.step for record in records] == [1, 2]
+        prefix = "val_" if folder == "validation" else ""
+        np.testing.assert_allclose(
+            [tf.make_ndarray(record.tensor_proto) for record in records],
+            history[f"{prefix}nelbo"],
+        )
+
+
+def test_hyperparameters_of_runs_that_differ_by_name_alone(tmp_path):
+    """Two rows in the table, each with its validation nelbo."""
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    parse = plugin_data_pb2.HParamsPluginData.FromString
+    names = []
+    for name in ("first", "second"):
+        run = RunDirectory(tmp_path / name)
+        run.create()
+        fit(tensorboard_callbacks(run, {"seed": 3}, ["nelbo"]))
+        events = event_accumulator.EventAccumulator(str(run.logs))
+        events.Reload()
+        metadata = {
+            tag: events.SummaryMetadata(tag).plugin_data.content
+            for tag in events.Tags()["tensors"]
+        }
+        start = parse(
+            metadata["_hparams_/session_start_info"]
+        ).session_start_info
+        names.append(start.group_name)
+        assert start.hparams["seed"].number_value == 3
+        config = parse(metadata["_hparams_/experiment"])
+        (metric,) = config.experiment.metric_infos
+        assert (metric.name.tag, metric.name.group) == ("nelbo", "validation")
+    assert names == ["first", "second"]
+
+
+def test_bar_shows_what_fits_the_terminal(monkeypatch, capsys):
+    """No line that is overwritten is longer than the terminal is wide."""
+    for columns, expected in (("60", 0), ("80", 1), ("100", 2)):
+        monkeypatch.setenv("COLUMNS", columns)
+        fit([ProgressBar(["nelbo", "nll", "absent"])], epochs=1)
+        first, *updates = capsys.readouterr().out.splitlines()
+        assert first == "Epoch 1/1"
+        text = re.sub("\x1b\\[[0-9]*m|\x08", "", "\n".join(updates))
+        lines = text.replace("\r", "\n").splitlines()
+        *passing, last = [line for line in lines if "/step" in line]
+        assert passing
+        for line in passing:
+            assert len(line) <= int(columns)
+            assert ("nelbo" in line) + ("nll" in line) == expected
+        for name in ("nelbo", "nll", "kl_w", "val_nelbo"):
+            assert f"{name}: " in last
 
 
 def test_rows_that_will_be_written_again_are_dropped(tmp_path):
     path = tmp_path / "metrics.csv"
-    path.write_text("epoch,loss\n0,5.0\n1,4.0\n2,3.0\n3,2")
+    path.write_text("epoch,loss\n1,5.0\n2,4.0\n3,3.0\n4,2")
     metrics_csv(path, 2)
-    assert path.read_text() == "epoch,loss\n0,5.0\n1,4.0\n"
-    path.write_text("epoch,loss\n0,5.0\n1,4.0\n1")
+    assert path.read_text() == "epoch,loss\n1,5.0\n2,4.0\n"
+    path.write_text("epoch,loss\n1,5.0\n2,4.0\n1")
     metrics_csv(path, 2)
-    assert "\n1,4.0\n" in path.read_text()
+    assert "\n2,4.0\n" in path.read_text()
 
 
 def test_a_resumed_file_has_each_epoch_once(tmp_path):
@@ -112,7 +169,7 @@ def test_a_resumed_file_has_each_epoch_once(tmp_path):
     fit([metrics_csv(path, 0)], epochs=3)
     fit([metrics_csv(path, 2)], epochs=4, first=2)
     with open(path, newline="") as file:
-        assert [row["epoch"] for row in csv.DictReader(file)] == list("0123")
+        assert [row["epoch"] for row in csv.DictReader(file)] == list("1234")
 
 
 def test_a_new_run_starts_an_empty_file(tmp_path):

@@ -45,7 +45,7 @@ def trained(images, tmp_path_factory):
             num_steps=3,
             num_rows=2,
         ),
-        MemoryProjector(logs / "projector", images[0], every=1),
+        MemoryProjector(logs / "images", images[0]),
     ]
     return train(images, callbacks), logs
 
@@ -60,8 +60,8 @@ def test_pictures_of_the_epochs_asked_for(trained):
     assert sorted(tags) == ["denoising", "generation", "reconstructions"]
     for tag in tags:
         records = events.Tensors(tag)
-        # Two epochs, pictures in the first of every two.
-        assert [record.step for record in records] == [0]
+        # Pictures in the first of every two epochs, and of the result.
+        assert [record.step for record in records] == [1, 2]
         width, height, png = records[0].tensor_proto.string_val
         picture = tf.io.decode_png(png).numpy()
         assert picture.shape == (int(height), int(width), 3)
@@ -79,7 +79,7 @@ def test_training_is_the_same_with_and_without_pictures(trained, images):
 
 def test_projector_holds_rows_codes_and_their_pictures(trained, images):
     model, logs = trained
-    folder = logs / "projector"
+    folder = logs / "images"
     config = (folder / "projector_config.pbtxt").read_text()
     points = np.loadtxt(folder / "memory.tsv", delimiter="\t")
     labels = (folder / "memory_labels.tsv").read_text().splitlines()
@@ -103,22 +103,43 @@ def test_projector_holds_rows_codes_and_their_pictures(trained, images):
     assert 'tensor_path: "memory.tsv"' in config
 
 
-def test_tensorboard_s_projector_reads_the_configuration(trained):
-    from google.protobuf import text_format
-    from tensorboard.plugins.projector import ProjectorConfig
+def test_tensorboard_s_projector_shows_the_memory(trained):
+    """Asked as its page asks: runs, their embeddings, the points."""
+    from tensorboard.backend.event_processing import data_provider
+    from tensorboard.backend.event_processing import plugin_event_multiplexer
+    from tensorboard.plugins import base_plugin
+    from tensorboard.plugins.projector import projector_plugin
+    from werkzeug.test import Client
 
     _, logs = trained
-    text = (logs / "projector" / "projector_config.pbtxt").read_text()
-    config = text_format.Parse(text, ProjectorConfig())
-    (embedding,) = config.embeddings
-    assert embedding.metadata_path == "memory_labels.tsv"
-    assert list(embedding.sprite.single_image_dim) == [8, 8]
-    for name in (
-        embedding.tensor_path,
-        embedding.metadata_path,
-        embedding.sprite.image_path,
-    ):
-        assert (logs / "projector" / name).is_file()
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(logs))
+    multiplexer.Reload()
+    plugin = projector_plugin.ProjectorPlugin(
+        base_plugin.TBContext(
+            logdir=str(logs),
+            multiplexer=multiplexer,
+            data_provider=data_provider.MultiplexerDataProvider(
+                multiplexer, str(logs)
+            ),
+        )
+    )
+    apps = plugin.get_plugin_apps()
+
+    def get(page, **query):
+        response = Client(apps[page]).get("/", query_string=query)
+        assert response.status_code == 200, response.text
+        return response
+
+    assert get("/runs").json == ["images"]
+    (embedding,) = get("/info", run="images").json["embeddings"]
+    assert embedding["tensorShape"] == [9, 6]
+    query = {"run": "images", "name": embedding["tensorName"]}
+    points = np.frombuffer(get("/tensor", **query).data, "float32")
+    assert points.shape == (54,)
+    assert get("/metadata", **query).text.split("\n")[:2] == ["row 0", "row 1"]
+    assert embedding["sprite"]["singleImageDim"] == [8, 8]
+    assert get("/sprite_image", **query).data.startswith(b"\x89PNG")
 
 
 def test_bad_arguments(tmp_path, images):
