@@ -35,12 +35,12 @@ def define_model_flags(values: FlagValues) -> None:
             module_name="model",
         )
 
-    enum(
+    string(
         "model",
         "gpm",
-        ["dkm", "gpm", "km", "vae"],
-        "Dynamic Kanerva Machine, Generative Pseudo-Inverse Memory, Kanerva "
-        "Machine, or variational autoencoder.",
+        "Name of the model: dkm (Dynamic Kanerva Machine), gpm (Generative "
+        "Pseudo-Inverse Memory), km (Kanerva Machine) or vae (variational "
+        "autoencoder).",
     )
     integer("memory_size", 32, "Rows of the memory (K).", lower_bound=1)
     integer("code_size", 100, "Dimension of a code (C).", lower_bound=1)

@@ -171,7 +171,7 @@ def test_initial_variance():
 
 
 def test_arguments_that_are_refused():
-    with pytest.raises(UserError, match="per_slot, analytic, received 'full'"):
+    with pytest.raises(UserError, match="isotropic, analytic, received 'full'"):
         AddressPosterior(3, NOISE, "full")
     with pytest.raises(UserError, match="per_slot' with shared_noise=True"):
         AddressPosterior(3, NOISE, "analytic", shared_noise=True)

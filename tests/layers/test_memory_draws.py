@@ -240,6 +240,27 @@ def test_reads_draw_the_memory_from_its_posterior():
     assert np.max(np.abs(flat.T @ flat / episodes - full) / spread) < 4.8
 
 
+def test_the_memorys_noise_is_not_another_stream_again():
+    # With next to no read noise a read shows its address, or its memory.
+    quiet = make(writer="sequential", observation_noise=1e-9)
+    loud = make(writer="sequential", observation_noise=1.0)
+    codes = np.zeros((500, 8, C))
+    axes = {"mean": tf.eye(K, C, batch_shape=[500], dtype="float64")}
+    memory = {
+        "mean": tf.zeros_like(axes["mean"]),
+        "covariance": tf.eye(K, batch_shape=[500], dtype="float64"),
+    }
+    read = quiet.sample(codes, axes, seed=11).latents.numpy()
+    noise = loud.sample(codes, axes, seed=11).latents.numpy() - read
+    address = read[..., :K]
+    latents = quiet.sample(codes, memory, seed=11).latents
+    drawn = tf.linalg.lstsq(address, latents).numpy().ravel()
+    assert drawn.std() == pytest.approx(1.0, abs=0.05)
+    for other in (address, noise):
+        correlation = np.corrcoef(drawn, other.ravel()[: drawn.size])[0, 1]
+        assert abs(correlation) < 4.5 / np.sqrt(drawn.size)
+
+
 def test_the_direct_memory_has_no_divergence():
     layer = make()
     with pytest.raises(UserError, match="sequential.*has no density"):

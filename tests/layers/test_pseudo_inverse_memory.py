@@ -368,7 +368,7 @@ def test_prior_of_unknown_batch_size():
         (dict(solver="qr"), "solver to be one of ridge, .*received 'qr'"),
         (dict(writer="both"), "direct, sequential, received 'both'"),
         (dict(read_ridge="big"), "tiny, bayes, received 'big'"),
-        (dict(posterior="full"), "per_slot, analytic, received 'full'"),
+        (dict(posterior="full"), "isotropic, analytic, received 'full'"),
         (dict(observation_noise=0.0), "observation_noise > 0"),
         (dict(write_noise=-0.1), "write_noise >= 0"),
         (dict(write_refine_steps=-1), "write_refine_steps"),

@@ -42,10 +42,11 @@ IMAGES = np.random.default_rng(0).random((2, 3, 2, 2, 1)).astype("float32")
 WEIGHTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], "float32")
 
 
-def step(limit=None, warmup=0):
+def step(limit=None, warmup=0, first=0):
     model = Quadratic()
     optimizer = keras.optimizers.SGD(0.01, global_clipnorm=limit)
     model.compile(optimizer, kl_warmup_steps=warmup, run_eagerly=True)
+    optimizer.iterations.assign(first)
     logs = model.train_step({"images": IMAGES, "weights": WEIGHTS})
     return {k: float(v) for k, v in logs.items()}, float(model.a)
 
@@ -76,10 +77,28 @@ def test_logs_are_weighted_means_and_bounds_leave_auxiliaries_out():
     )
 
 
+def test_logs_are_means_over_images_and_not_over_batches():
+    model = Quadratic()
+    model.compile("sgd")
+    batch = {"images": IMAGES, "weights": WEIGHTS}
+    # One batch of three images, then one of a single image.
+    data = tf.data.Dataset.from_tensor_slices(batch).batch(1)
+    logs = model.evaluate(data, verbose=0, return_dict=True)
+    error = ((1.0 - IMAGES) ** 2).sum((2, 3, 4))
+    nll = (WEIGHTS * error).sum() / 4.0
+    of_means = 0.5 * (error[0].mean() + error[1, 0])
+    assert abs(nll - of_means) > 1e-2
+    np.testing.assert_allclose(logs["nll"], nll, rtol=1e-6)
+    np.testing.assert_allclose(logs["nelbo"], nll + 1.0, rtol=1e-6)
+
+
 def test_warmup_scales_the_divergences_gradient():
     _, a = step(warmup=4)
     gradient = expected_gradient(kl_weight=0.25)
     np.testing.assert_allclose(a, 1.0 - 0.01 * gradient, rtol=1e-6)
+    # And never more than their own weight, once it is over.
+    _, a = step(warmup=4, first=9)
+    np.testing.assert_allclose(a, 1.0 - 0.01 * expected_gradient(), rtol=1e-6)
 
 
 def test_clipping_limits_the_step_but_not_the_logged_norm():
@@ -105,6 +124,25 @@ def test_noise_differs_between_steps_and_seeds():
     assert np.any(fold_in(0, 1).numpy() != fold_in(0, 2).numpy())
 
 
+def test_training_gets_the_weights_and_other_noise_each_step(monkeypatch):
+    model = Quadratic()
+    model.compile("sgd", run_eagerly=True, seed=3)
+    seeds = []
+    original = model.training_terms
+
+    def record(images, weights, seed):
+        np.testing.assert_array_equal(weights, WEIGHTS)
+        seeds.append(tuple(seed.numpy()))
+        return original(images, weights, seed)
+
+    monkeypatch.setattr(model, "training_terms", record)
+    for first in (0, 0, 1):
+        model.optimizer.iterations.assign(first)
+        model.train_step({"images": IMAGES, "weights": WEIGHTS})
+    assert seeds[0] == seeds[1]
+    assert seeds[1] != seeds[2]
+
+
 def test_validation_noise_differs_between_batches(monkeypatch):
     model = GPM((8, 8, 1), memory_size=2, code_size=6, width=8)
     model.compile("sgd", run_eagerly=True)
@@ -124,6 +162,16 @@ def test_validation_noise_differs_between_batches(monkeypatch):
         model.evaluate(data, verbose=0)
     assert len(set(seeds[:3])) == 3
     assert seeds[:3] == seeds[3:]
+
+
+def test_compile_config_has_every_argument():
+    model, copy = Quadratic(), Quadratic()
+    arguments = {"kl_warmup_steps": 2, "seed": 7, "jit_compile": True}
+    model.compile("sgd", **arguments)
+    copy.compile_from_config(model.get_compile_config())
+    config = copy.get_compile_config()
+    assert config.pop("optimizer")["class_name"] == "SGD"
+    assert config == arguments
 
 
 @pytest.mark.parametrize("kwargs", [{"clipnorm": 1.0}, {"clipvalue": 1.0}])

@@ -46,6 +46,17 @@ def test_same_seed_same_terms(model, images):
     assert np.all(first != other)
 
 
+def test_training_terms_are_the_bounds(model, images):
+    """In training mode: with the write noise, and with the same weights."""
+    weights = np.ones((3, 5), "float32")
+    weights[1, 3:] = 0.0
+    terms = model.training_terms(images, weights, seed=2)
+    assert set(terms) == {*model.term_names, *model.auxiliary_weights}
+    expected = model.bound_terms(images, weights, seed=2, training=True)
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-4, atol=1e-4)
+
+
 def test_absent_images_change_nothing(memory_model, images):
     """An image of weight 0 is as good as not there."""
     weights = np.ones((3, 5), "float32")
@@ -93,6 +104,20 @@ def test_denoise_repeats_the_read(model, images):
     for n in range(3):
         current = (model.read(current, memory).numpy() >= 0.5) * 1.0
         np.testing.assert_array_equal(steps[:, n], current)
+
+
+def test_threshold_of_what_is_fed_back(gpm, images):
+    """Below every probability all pixels are 1, above every one none is."""
+    memory = gpm.write(images)
+    for threshold, pixel in ((0.0, 1.0), (1.1, 0.0)):
+        options = {"num_steps": 2, "threshold": threshold}
+        assert np.all(gpm.denoise(images, memory, **options) == pixel)
+        assert np.all(gpm.generate(memory, 2, seed=1, **options) == pixel)
+
+
+def test_a_call_writes_and_reads_back(gpm, images):
+    expected = gpm.read(images, gpm.write(images))
+    np.testing.assert_allclose(gpm(images), expected, atol=1e-5)
 
 
 def test_served_number_of_steps(gpm, images):
@@ -161,6 +186,14 @@ def test_held_out_is_a_write_without_the_image(memory_model, images):
         assert np.all(np.abs(a.mean(0) - b.mean(0)) < 5.0 * error)
 
 
+def test_held_out_noise_differs_between_images(gpm, images):
+    """Of five copies of one image each is scored by a draw of its own."""
+    copies = np.repeat(images[:, :1], 5, axis=1)
+    nll = gpm.held_out_terms(copies, seed=1)["nll"].numpy()
+    # Apart by more than the rounding of one and the same draw.
+    assert np.all(np.diff(np.sort(nll, axis=1), axis=1) > 1e-4)
+
+
 def test_one_sample_bound_is_above_the_importance_weighted_one(model, images):
     """The mean ELBO is no better than the 200-sample bound."""
     images = images[:1]
@@ -186,6 +219,36 @@ def test_one_importance_sample_is_the_elbo_in_expectation(model, images):
     single = np.array([weigh(s) for s in seeds])
     error = np.sqrt((elbo.var(0) + single.var(0)) / 120)
     assert np.all(np.abs(elbo.mean(0) - single.mean(0)) < 5.0 * error)
+
+
+def test_log_likelihood_is_of_the_mean_weight(gpm, images, monkeypatch):
+    """The weights of its very draws, from the memory that it was given."""
+    draws, memories = [], []
+    original = gpm.sample_latents
+
+    def record(codes, memory, seed):
+        memories.append(memory)
+        draws.append(original(codes, memory, seed))
+        return draws[-1]
+
+    monkeypatch.setattr(gpm, "sample_latents", record)
+    other = gpm.write(1.0 - images)
+    result = gpm.log_likelihood(images, other, 6, seed=3)
+    log_weights = [
+        draw.log_ratio
+        + gpm.likelihood.log_prob(images, gpm.decode(draw.latents))
+        for draw in draws
+    ]
+    weights = np.exp(np.array(log_weights, "float64"))
+    assert weights.shape == (6, 3, 5)
+    np.testing.assert_allclose(result, np.log(weights.mean(0)), rtol=1e-5)
+    assert np.all(weights.std(0) > 0.0)
+    gpm.log_likelihood(images, num_importance_samples=1)
+    for memory, expected in (
+        (memories[0], other),
+        (memories[-1], gpm.write(images)),
+    ):
+        np.testing.assert_allclose(memory["mean"], expected["mean"], atol=1e-5)
 
 
 def test_fit_lowers_the_bound_and_logs_every_term(model, images):
@@ -257,6 +320,13 @@ def test_divergence_of_the_memory_is_shared_by_what_was_written(
     np.testing.assert_allclose(share, total, rtol=1e-5)
     query = memory_model.query_terms(images, memory, seed=0)
     assert ops.KL_MEMORY not in query
+    whole = memory_model.bound_terms(images, seed=0)["kl_memory"].numpy()
+    memory = memory_model.write(images, seed=write_seed)
+    total = memory_model.memory.kl(memory).numpy()
+    np.testing.assert_allclose(whole.sum(1), total, rtol=1e-5)
+    # An episode of padding alone must not make a metric NaN.
+    nothing = memory_model.bound_terms(images, np.zeros_like(weights), seed=0)
+    assert np.all(np.isfinite(nothing["kl_memory"]))
 
 
 def test_episodes_do_not_mix(model, images):
@@ -267,7 +337,7 @@ def test_episodes_do_not_mix(model, images):
     if model.has_memory:
         for name, value in memory.items():
             np.testing.assert_allclose(
-                permuted[name], value.numpy()[order], rtol=1e-4, atol=1e-4
+                permuted[name], value.numpy()[order], rtol=1e-3, atol=1e-3
             )
     for method in (model.read, model.energy, model.code_residual):
         expected = method(images, memory).numpy()[order]

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from kgpm import ops
-from kgpm.ops import kalman
 
 VARIANCE = 0.3
 
@@ -51,9 +50,7 @@ def condition(addresses, codes, mean, covariance):
 def jittered(covariance):
     """A written covariance with the share of its diagonal that is added."""
     scale = np.trace(covariance) / len(covariance)
-    return covariance + kalman.COVARIANCE_JITTER * scale * np.eye(
-        len(covariance)
-    )
+    return covariance + 1e-6 * scale * np.eye(len(covariance))
 
 
 def write(codes, mean, covariance, weights=None, dtype="float64"):

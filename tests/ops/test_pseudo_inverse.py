@@ -246,6 +246,27 @@ def test_ridge_gradient_is_that_of_finite_differences(shape, deficient):
     assert slope == pytest.approx(float(above - below) / (2 * step), rel=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3)])
+def test_gradient_passes_through_the_newton_steps(shape):
+    rng = np.random.default_rng(11)
+    # So small a singular value that the steps are far from converged.
+    matrix = with_singular_values(rng, *shape, [1.0, 0.5, 3e-5])
+    direction = rng.normal(size=shape)
+    weight = rng.normal(size=shape[::-1])
+
+    def objective(value):
+        return tf.reduce_sum(weight * ops.pseudo_inverse(value))
+
+    variable = tf.Variable(matrix)
+    with tf.GradientTape() as tape:
+        loss = objective(variable * 1.0)
+    slope = np.sum(tape.gradient(loss, variable) * direction)
+    step = 1e-7
+    above = objective(tf.constant(matrix + step * direction))
+    below = objective(tf.constant(matrix - step * direction))
+    assert slope == pytest.approx(float(above - below) / (2 * step), rel=1e-3)
+
+
 @pytest.mark.parametrize("rows", [3, 6])
 def test_ridge_ignores_rows_of_padding(rows):
     rng = np.random.default_rng(12)
