@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kgpm.models import GPM
 from kgpm.models import VAE
@@ -56,6 +57,19 @@ def memory_of(model, images, weights=None, seed=None):
     if not model.has_memory:
         return None
     return model.write(images, weights, seed)
+
+
+def batches(images, weights=None):
+    if weights is None:
+        weights = np.ones(images.shape[:2], "float32")
+    batch = {"images": images, "weights": weights}
+    return tf.data.Dataset.from_tensor_slices(batch).batch(2)
+
+
+def compiled(model, **kwargs):
+    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=10.0)
+    model.compile(optimizer, **kwargs)
+    return model
 
 
 @pytest.fixture(params=sorted(MODELS))

@@ -1,31 +1,15 @@
 """What holds for every model of the table in conftest.py."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kgpm import UserError
-from kgpm import models
 from kgpm import ops
 
-from .conftest import MODELS
 from .conftest import SHAPE
 from .conftest import make
 from .conftest import memory_of
-
-
-def batches(images, weights=None):
-    if weights is None:
-        weights = np.ones(images.shape[:2], "float32")
-    batch = {"images": images, "weights": weights}
-    return tf.data.Dataset.from_tensor_slices(batch).batch(2)
-
-
-def compiled(model, **kwargs):
-    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=10.0)
-    model.compile(optimizer, **kwargs)
-    return model
 
 
 def test_terms_are_per_image_and_named(model, images):
@@ -251,45 +235,6 @@ def test_log_likelihood_is_of_the_mean_weight(gpm, images, monkeypatch):
         np.testing.assert_allclose(memory["mean"], expected["mean"], atol=1e-5)
 
 
-def test_fit_lowers_the_bound_and_logs_every_term(model, images):
-    compiled(model)
-    history = model.fit(
-        batches(images),
-        validation_data=batches(images),
-        epochs=15,
-        verbose=0,
-        shuffle=False,
-    ).history
-    assert history["val_nelbo"][-1] < history["val_nelbo"][0]
-    names = {"loss", "nelbo", "gradient_norm", *model.term_names}
-    assert names | set(model.auxiliary_weights) <= set(history)
-    assert {f"val_{name}" for name in model.term_names} <= set(history)
-
-
-@pytest.mark.parametrize("name", ["gpm", "dkm", "km", "vae"])
-def test_training_is_deterministic(name, images):
-    weights = []
-    for _ in range(2):
-        model = compiled(make(name))
-        model.fit(batches(images), epochs=2, verbose=0, shuffle=False)
-        weights.append(model.get_weights())
-    for first, second in zip(*weights, strict=True):
-        np.testing.assert_array_equal(first, second)
-
-
-def test_loss_is_the_weighted_sum_of_the_terms(model, images):
-    """Divergences at their weight, auxiliary terms, nothing else."""
-    compiled(model, kl_warmup_steps=4)
-    # The first step of a warm-up over four: a quarter of each divergence.
-    logs = model.train_on_batch({"images": images}, return_dict=True)
-    expected = logs["nll"]
-    for name in model.term_names[1:]:
-        expected += 0.25 * model.kl_weights.get(name, 1.0) * logs[name]
-    for name, weight in model.auxiliary_weights.items():
-        expected += weight * logs[name]
-    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
-
-
 def test_twice_the_queries_cost_the_same_each(model, images):
     """No term is summed over T, or divided by it twice."""
     memory = memory_of(model, images)
@@ -365,112 +310,3 @@ def test_written_and_scored_under_any_memory(images):
         # The middle episode's memory stayed its own.
         np.testing.assert_array_equal(own[1], wrong[1])
         assert np.all(own[[0, 2]] != wrong[[0, 2]])
-
-
-def test_evaluation_is_repeatable_and_masks(model, images):
-    """The mean is over weighted images, whatever stands in the padding."""
-    compiled(model)
-    weights = np.ones((3, 5), "float32")
-    weights[2, 3:] = 0.0
-    other = images.copy()
-    other[2, 3:] = 1.0
-    first = model.evaluate(batches(images, weights), verbose=0, return_dict=1)
-    again = model.evaluate(batches(other, weights), verbose=0, return_dict=1)
-    assert first.keys() == again.keys()
-    for name in first:
-        np.testing.assert_allclose(first[name], again[name], rtol=2e-3)
-    np.testing.assert_allclose(
-        first["nelbo"],
-        first["nll"]
-        + sum(
-            first[n] for n in model.term_names if n not in ("nll", "kl_memory")
-        ),
-        rtol=1e-5,
-    )
-
-
-def test_save_and_load(model, images, tmp_path):
-    compiled(model, kl_warmup_steps=7, seed=5)
-    model.fit(batches(images), epochs=1, verbose=0, shuffle=False)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.get_config() == model.get_config()
-    assert loaded.kl_warmup_steps == 7
-    assert loaded.noise_seed == 5
-    assert int(loaded.optimizer.iterations) == 2
-    terms = model.bound_terms(images, seed=1)
-    for name, value in loaded.bound_terms(images, seed=1).items():
-        np.testing.assert_array_equal(value, terms[name])
-    # The optimizer's state too: both go on to the same weights.
-    for each in (model, loaded):
-        each.fit(batches(images), epochs=1, verbose=0, shuffle=False)
-    for first, second in zip(
-        model.get_weights(), loaded.get_weights(), strict=True
-    ):
-        np.testing.assert_array_equal(first, second)
-
-
-@pytest.mark.parametrize(
-    "bad", [(3, 5, 7, 8, 1), (3, 5, 8, 8, 3), (3, 0, 8, 8, 1), (5, 8, 8, 1)]
-)
-def test_wrong_image_shape(model, bad):
-    with pytest.raises(UserError, match=r"Expected images of shape \[B, T, 8"):
-        model.bound_terms(np.zeros(bad, "float32"), seed=0)
-
-
-BAD_ARGUMENTS = {
-    "code_size": (0, "code_size"),
-    "image_shape": ((8, 8), "image_shape"),
-    "normalization": ("batch", "normalization"),
-    "likelihood": ("bernouli", "Did you mean 'bernoulli'"),
-    "width": ([8, 8, 8, 8], "width"),
-    "memory_size": (0, "memory_size"),
-    "observation_noise": (0.0, "observation_noise"),
-    "address_noise": (0.0, "address_noise"),
-    "num_opt_iters": (0, "num_opt_iters"),
-    "key_size": (0, "key_size"),
-    "hidden_size": (0, "hidden_size"),
-    "autoencoder_weight": (-1.0, "autoencoder_weight"),
-    "memory_kl_weight": (-1.0, "memory_kl_weight"),
-}
-
-
-@pytest.mark.parametrize("argument", BAD_ARGUMENTS)
-@pytest.mark.parametrize("name", sorted(models.MODELS))
-def test_bad_arguments(name, argument):
-    """The same sentences for every model that takes the argument."""
-    config = MODELS[name]().get_config()
-    if argument not in config:
-        pytest.skip("it has no such argument")
-    value, message = BAD_ARGUMENTS[argument]
-    with pytest.raises(UserError, match=message):
-        models.get(name).from_config({**config, argument: value})
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda m, x: m.denoise(x, m.write(x), num_steps=0),
-        lambda m, x: m.generate(m.write(x), num_steps=0),
-        lambda m, x: m.generate(m.write(x), num_samples=0),
-        lambda m, x: m.log_likelihood(x, num_importance_samples=0),
-    ],
-)
-def test_counts_below_one(gpm, images, call):
-    with pytest.raises(UserError, match=r"of at least 1, received 0"):
-        call(gpm, images)
-
-
-@pytest.mark.parametrize("pixel", [0.5, np.nan, 2.0])
-def test_fit_refuses_pixels_that_cannot_be_scored(gpm, images, pixel):
-    compiled(gpm)
-    images[0, 0, 3, 3] = pixel
-    with pytest.raises(UserError, match="Expected pixels"):
-        gpm.fit(batches(images), verbose=0, shuffle=False)
-    with pytest.raises(UserError, match="Expected pixels"):
-        gpm.fit(images, verbose=0)
-
-
-def test_unknown_model():
-    with pytest.raises(UserError, match="Did you mean 'gpm'"):
-        models.get("gmp")
