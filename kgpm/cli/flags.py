@@ -187,8 +187,8 @@ def define_training_flags(values: FlagValues) -> None:
     integer(
         "patience",
         None,
-        "Epochs without a better val_nelbo before training stops; without it "
-        "training does not stop early.",
+        "Epochs without a better validation bound before training stops; "
+        "without it training does not stop early.",
         lower_bound=1,
     )
     boolean("resume", False, "Continue the run in --model_dir.")

@@ -22,8 +22,8 @@ def define_stored_run_flags(
         "checkpoint",
         "best",
         ["best", "last"],
-        "Which model of the run: that of the lowest val_nelbo, or that of the "
-        "last epoch.",
+        "Which model of the run: that of the lowest validation bound, or that "
+        "of the last epoch.",
     )
 
 

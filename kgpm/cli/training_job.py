@@ -146,7 +146,8 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     test = load_split(values, "test")
     check_pixels(best.likelihood, test)
     print(
-        f"\nEvaluating epoch {job.progress.best_epoch} (lowest val_nelbo, "
+        f"\nEvaluating epoch {job.progress.best_epoch} (lowest "
+        f"val_{job.model.monitor}, "
         f"{job.progress.best:.2f} nats) on the test split."
     )
     result = evaluate(
@@ -278,7 +279,8 @@ def _callbacks(
         if flag.name not in ("data_dir", "download")
     }
     hyperparameters["seed"] = values.seed
-    figures = ["nelbo", *job.model.term_names]
+    figures = [job.model.monitor, "nelbo", *job.model.term_names]
+    figures = list(dict.fromkeys(figures))
     callbacks: list[keras.callbacks.Callback] = [
         StopOnNaN(),
         AveragedWeights(),

@@ -148,7 +148,7 @@ class DynamicKanervaMemory(MatrixNormalMemory):
             `Draw` with latents w M `[B, Q, C]` and the term `kl_w` `[B, Q]`.
         """
         memory_seed, address_seed = split_seed(make_seed(seed), 2)
-        drawn = self.draw_memory(memory, memory_seed)
+        drawn = self.draw(memory, memory_seed)["mean"]
         # In units of its prior an address is standard normal.
         scaled = self._solve(codes, drawn) / self.address_noise
         draw = self.address_posterior(scaled, drawn, address_seed)

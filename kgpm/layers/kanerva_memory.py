@@ -11,6 +11,7 @@ from kgpm.layers.gaussian_head import GaussianHead
 from kgpm.layers.matrix_normal_memory import MatrixNormalMemory
 from kgpm.ops import KL_MEMORY
 from kgpm.ops import batch_write
+from kgpm.ops import fold_in
 from kgpm.ops import kl_diagonal
 from kgpm.ops import kl_diagonal_standard
 from kgpm.ops import log_density_diagonal
@@ -31,8 +32,9 @@ class KanervaMemory(MatrixNormalMemory):
     read's `q(z | h, w M)`, which also sees what the memory predicts. Writing
     draws one y and z for each code and conditions M on them exactly, in one
     solve (`kgpm.ops.batch_write`). Reading draws y again, from the same
-    `q(y | h)`: an y shared with the write would tell of M, and `kl_y` would
-    not charge for that.
+    `q(y | h)`: given M, a y shared with the write would be distributed as
+    q(y | h, M), and `kl_y` would miss the information between them in the
+    bound conditional on M (the full bound would stay valid).
 
     A read in the bound draws M, y and z and pays `kl_memory`, `kl_y` and
     `kl_z` for exactly these.
@@ -141,7 +143,8 @@ class KanervaMemory(MatrixNormalMemory):
         if seed is None:
             keys, latents = key.mean, latent.mean
         else:
-            key_seed, latent_seed = split_seed(make_seed(seed), 2)
+            # Apart from the streams of a read that is given the same seed.
+            key_seed, latent_seed = split_seed(fold_in(seed, 1), 2)
             keys, latents = key.sample(key_seed), latent.sample(latent_seed)
         prior = self.prior(ops.shape(codes)[0])
         mean, covariance = batch_write(
@@ -184,7 +187,7 @@ class KanervaMemory(MatrixNormalMemory):
         """
         codes = ops.cast(codes, self.compute_dtype)
         memory_seed, key_seed, latent_seed = split_seed(make_seed(seed), 3)
-        drawn = self.draw_memory(memory, memory_seed)
+        drawn = self.draw(memory, memory_seed)["mean"]
         key = self.key_head(codes)
         keys = key.sample(key_seed)
         predicted = ops.matmul(self.address(keys), drawn)

@@ -48,9 +48,11 @@ class MatrixNormalMemory(keras.layers.Layer):
                 "Expected memory_size and code_size of at least 1, received "
                 f"{memory_size} and {code_size}."
             )
-        if observation_noise <= 0.0:
+        least, most = (math.exp(0.5 * end) for end in _LOG_VARIANCE_RANGE)
+        if not least < observation_noise < most:
             raise UserError(
-                f"Expected observation_noise > 0, received {observation_noise}."
+                f"Expected observation_noise between {least:.2g} and "
+                f"{most:.3g}, received {observation_noise:g}."
             )
         # Half precision has no Cholesky factorisation, so the algebra keeps
         # its own dtype under every policy.
@@ -133,16 +135,23 @@ class MatrixNormalMemory(keras.layers.Layer):
         ]
         return ops.cast(kl_matrix_normal(*arguments), self.compute_dtype)
 
-    def draw_memory(self, memory: dict[str, Any], seed: Any) -> Any:
-        """M drawn from MN(R, U, I), one for each episode, `[B, K, C]`."""
+    def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
+        """M drawn from MN(R, U, I), one for each episode.
+
+        Returns:
+            `{"mean": [B, K, C]}`, a memory that is a point: without a
+            covariance it stays as it is when it is drawn from.
+        """
         mean = memory["mean"]
+        if "covariance" not in memory:
+            return memory
         noise = normal(ops.shape(mean), seed, "float64")
         drawn = sample_matrix_normal(
             ops.cast(mean, "float64"),
             ops.cast(memory["covariance"], "float64"),
             noise,
         )
-        return ops.cast(drawn, self.compute_dtype)
+        return {"mean": ops.cast(drawn, self.compute_dtype)}
 
     def weights_of(self, codes: Any, weights: Any) -> Any:
         """Weights `[B, T]` as a tensor, by default all 1."""

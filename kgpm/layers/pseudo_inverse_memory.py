@@ -285,6 +285,20 @@ class PseudoInverseMemory(keras.layers.Layer):
         """Mean read-out `z M^+ M`: `[B, Q, C]` to `[B, Q, C]`."""
         return ops.matmul(self.address(codes, memory), memory["mean"])
 
+    def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
+        """M drawn from a memory with a covariance, one for each episode.
+
+        Returns:
+            `{"mean": [B, K, C]}`; a memory that is a point stays as it is.
+        """
+        if "covariance" not in memory:
+            return memory
+        mean = ops.cast(memory["mean"], "float64")
+        noise = normal(ops.shape(mean), seed, "float64")
+        covariance = ops.cast(memory["covariance"], "float64")
+        drawn = sample_matrix_normal(mean, covariance, noise)
+        return {"mean": ops.cast(drawn, self.compute_dtype)}
+
     def sample(self, codes: Any, memory: dict[str, Any], seed: Any) -> Draw:
         """Draws read-outs as the bound needs them.
 
@@ -299,7 +313,7 @@ class PseudoInverseMemory(keras.layers.Layer):
         """
         codes = ops.cast(codes, self.compute_dtype)
         seeds = split_seed(make_seed(seed), 3)
-        mean = self._draw_memory(memory, seeds[2])
+        mean = self.draw(memory, seeds[2])["mean"]
         if self.read_ridge == "bayes" and self.solver == "ridge":
             ridge = self.observation_noise**2
             inverse = pseudo_inverse(mean, ridge=ridge)
@@ -342,12 +356,13 @@ class PseudoInverseMemory(keras.layers.Layer):
                 "received writer='direct', whose memory has no density."
             )
         prior = self.prior(ops.shape(memory["mean"])[0])
-        return kl_matrix_normal(
-            memory["mean"],
-            memory["covariance"],
-            prior["mean"],
-            prior["covariance"],
-        )
+        # A hundred columns multiply the rounding of the determinants.
+        arguments = [
+            ops.cast(nest[name], "float64")
+            for nest in (memory, prior)
+            for name in ("mean", "covariance")
+        ]
+        return ops.cast(kl_matrix_normal(*arguments), self.compute_dtype)
 
     @property
     def _steps(self) -> int:
@@ -356,13 +371,6 @@ class PseudoInverseMemory(keras.layers.Layer):
     def _invert(self, matrix: Any) -> Any:
         matrix = ops.convert_to_tensor(matrix)
         return pseudo_inverse(matrix, self.solver, self._steps)
-
-    def _draw_memory(self, memory: dict[str, Any], seed: Any) -> Any:
-        mean = memory["mean"]
-        if "covariance" not in memory:
-            return mean
-        noise = normal(ops.shape(mean), seed, self.compute_dtype)
-        return sample_matrix_normal(mean, memory["covariance"], noise)
 
     def get_config(self) -> dict:
         config = super().get_config()

@@ -41,6 +41,11 @@ class BoundModel(keras.Model):
         return True
 
     @property
+    def monitor(self) -> str:
+        """Which figure tells the best epoch, lowest first."""
+        return "nelbo"
+
+    @property
     def term_names(self) -> tuple[str, ...]:
         """Names of the terms of `bound_terms`, `nll` first."""
         raise NotImplementedError

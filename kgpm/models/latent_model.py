@@ -179,7 +179,8 @@ class LatentModel(AutoencoderModel):
     def code_residual(self, images: Any, memory: Any = None) -> Any:
         """Squared distance of an image's own latents from its mean read.
 
-        0 for a pattern that the memory holds exactly.
+        0 for a pattern that the memory holds exactly where a code is its own
+        latent (GPM, DKM), and always without a memory.
 
         Returns:
             `[B, Q]` for images `[B, Q, H, W, C]`.

@@ -19,7 +19,7 @@ class MemoryModel(LatentModel):
 
     Encoder, memory, decoder: the memory is a layer, such as
     `kgpm.layers.PseudoInverseMemory`, that says how codes are written and
-    read and what that costs (`prior`, `write`, `read`, `sample`,
+    read and what that costs (`prior`, `write`, `read`, `draw`, `sample`,
     `sample_prior`, `kl`, `latents_of`, `latent_energy`, `term_names`,
     `memory_floats`). A written memory is a nest of tensors with the episodes
     on the leading axis; the model keeps none.
@@ -77,6 +77,12 @@ class MemoryModel(LatentModel):
     def memory_rows(self, memory: dict[str, Any]) -> Any:
         """Rows of the memory for display, `[B, K, C]`."""
         return memory["mean"]
+
+    @property
+    def monitor(self) -> str:
+        """The bound that is trained: with the memory's share if that is."""
+        paid = KL_MEMORY in self.term_names and self.memory_kl_weight > 0.0
+        return "nelbo_full" if paid else "nelbo"
 
     def prior_memory(self, batch_size: Any) -> Any:
         """The memory before anything was written, for B episodes."""
@@ -194,6 +200,8 @@ class MemoryModel(LatentModel):
         length = ops.shape(images)[1]
         if weights is None:
             weights = ops.ones(ops.shape(images)[:2])
+        else:
+            weights = ops.cast(weights, "float32")
         base = make_seed(seed)
 
         def leave_out(position: Any) -> dict[str, Any]:
@@ -222,11 +230,15 @@ class MemoryModel(LatentModel):
 
         As `LatentModel.log_likelihood`, but by default under the memory
         written from `images`, those of weight 0 left out, which makes the
-        result conditional on a memory that has seen the image.
+        result conditional on a memory that has seen the image. A memory with
+        a density is drawn once for all samples: the result bounds
+        `log p(x | M)` for that draw, as `bound_terms` does for its own, and
+        not the logarithm of an average over memories.
         """
+        write_seed, draw_seed, seed = split_seed(make_seed(seed), 3)
         if memory is None:
-            write_seed, seed = split_seed(make_seed(seed), 2)
             memory = self.write(images, weights, write_seed)
+        memory = self.memory.draw(memory, draw_seed)
         return super().log_likelihood(
             images, memory, num_importance_samples, seed
         )
@@ -239,6 +251,7 @@ class MemoryModel(LatentModel):
         shape = ops.shape(codes)[:2]
         if weights is None:
             weights = ops.ones(shape)
+        weights = ops.cast(weights, "float32")
         written = ops.maximum(ops.sum(weights, axis=1), 1.0)
         share = self.memory.kl(memory) / written
         return {KL_MEMORY: ops.broadcast_to(share[:, None], shape)}

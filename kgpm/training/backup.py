@@ -20,7 +20,7 @@ class Progress:
 
     Attributes:
         epoch: epochs completed.
-        best: lowest `val_nelbo` in nats, None before the first epoch.
+        best: lowest validation bound in nats, None before the first epoch.
         best_epoch: epoch (from 1) of the lowest, 0 before the first.
     """
 

@@ -13,13 +13,13 @@ from kgpm.training.run_directory import describe_model
 from kgpm.training.run_directory import save_model
 from kgpm.training.run_directory import write_json
 
-MONITOR = "val_nelbo"
-
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves after each epoch, and stops when `val_nelbo` gets no better.
+    """Saves after each epoch, and stops when the bound gets no better.
 
-    `checkpoints/last.keras` and, after an epoch with the lowest `val_nelbo`,
+    The bound is that of the validation data that the model trains on, its
+    `monitor`: `val_nelbo`, or `val_nelbo_full` where the loss charges for the
+    memory. `checkpoints/last.keras` and, after an epoch with the lowest one,
     `checkpoints/best.keras` hold the averaged weights where the optimiser
     averages; `backup/` holds the raw ones with the optimiser's state. It is
     the last of the callbacks that write: an epoch counts when it is backed up.
@@ -27,7 +27,7 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         run: the run's directory.
         progress: where the run stands; updated.
-        patience: epochs without a lower `val_nelbo` before training stops;
+        patience: epochs without a lower bound before training stops;
             None never stops.
     """
 
@@ -48,7 +48,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
-        value = figures.get(MONITOR, math.nan)
+        value = figures.get(f"val_{self.model.monitor}", math.nan)
         progress = self.progress
         progress.epoch = epoch + 1
         improved = value < (
@@ -70,9 +70,13 @@ class Checkpoint(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        if self._stopped:
-            print(
-                f"Stopped early: in {self._patience} epochs val_nelbo has not "
-                f"gone below the {self.progress.best:.2f} nats of epoch "
-                f"{self.progress.best_epoch}."
-            )
+        if not self._stopped:
+            return
+        name, best = f"val_{self.model.monitor}", self.progress.best
+        if best is None:
+            print(f"Stopped early: {name} was never a finite number.")
+            return
+        print(
+            f"Stopped early: in {self._patience} epochs {name} has not gone "
+            f"below the {best:.2f} nats of epoch {self.progress.best_epoch}."
+        )

@@ -51,8 +51,9 @@ def evaluate(
     """Scores every image of `dataset` whose weight is not zero.
 
     Terms are computed per image in inference mode and averaged over images,
-    never over batches. The standard error is the sample standard deviation
-    over images divided by sqrt(n). The noise depends on `seed`, the batch and
+    never over batches. Standard errors are over the episodes that a memory
+    ties together (`mean_and_standard_error`), or over images where there is
+    none. The noise depends on `seed`, the batch and
     the draw alone, so two models are compared under the same noise.
 
     Args:
@@ -136,6 +137,7 @@ class _Scorer:
         self._num_draws = num_draws
         self._num_samples = num_samples
         self._terms: dict[str, dict[str, list]] = {key: {} for key in FIGURES}
+        self._sizes: dict[str, list] = {key: [] for key in FIGURES}
         self._last_memories: list | None = None
         self._waiting: tuple | None = None
         self.num_images = 0
@@ -187,7 +189,10 @@ class _Scorer:
         self._add("A", terms, mask)
         memories = [None]
         if self._model.has_memory:
-            memories = [self._write(images, weights, s) for s in seeds]
+            # Written by noise of its own, not that of the queries' reads.
+            memories = [
+                self._write(images, weights, ops.fold_in(s, 1)) for s in seeds
+            ]
             self._score_other_memories(images, weights, mask, memories, seeds)
         if self._num_samples:
             log_likelihood = self._log_likelihood(images, memories[0], seeds[0])
@@ -260,6 +265,8 @@ class _Scorer:
     def _add(
         self, figure: str, draws: Sequence[Mapping[str, Any]], mask: np.ndarray
     ) -> None:
+        if "nll" in draws[0]:
+            self._sizes[figure].append(mask.sum(axis=1))
         for name in draws[0]:
             values = [np.asarray(terms[name], "float64") for terms in draws]
             per_image = np.mean(values, axis=0)[mask]
@@ -293,8 +300,11 @@ class _Scorer:
             columns["bits_per_dim_iw"] = self._bits_per_dim(weighted)
         title = FIGURES[figure] if self._model.has_memory else UNCONDITIONAL
         summary: dict[str, Any] = {"title": title}
+        sizes = None
+        if self._model.has_memory:
+            sizes = np.concatenate(self._sizes[figure])
         summary.update(
-            (name, mean_and_standard_error(values))
+            (name, mean_and_standard_error(values, sizes))
             for name, values in columns.items()
         )
         return summary
@@ -306,13 +316,29 @@ class _Scorer:
         )
 
 
-def mean_and_standard_error(values: Any) -> dict[str, float | None]:
-    """Mean of `values` and its standard error; `None` where not finite."""
+def mean_and_standard_error(
+    values: Any, sizes: Any = None
+) -> dict[str, float | None]:
+    """Mean of `values` and its standard error; `None` where not finite.
+
+    Args:
+        values: `[N]`.
+        sizes: how many values each group has, in order, where those of a
+            group depend on each other: the error then comes from the sums of
+            the groups' deviations (the sandwich estimate for clusters). By
+            default each value is a group.
+    """
     values = np.asarray(values, "float64").ravel()
-    error = float("nan")
-    if len(values) > 1:
-        error = float(np.std(values, ddof=1) / np.sqrt(len(values)))
     mean = float(np.mean(values)) if len(values) else float("nan")
+    deviations = values - mean
+    if sizes is not None:
+        starts = np.cumsum([0, *sizes[:-1]])
+        deviations = np.add.reduceat(deviations, starts)
+    count = len(deviations)
+    error = float("nan")
+    if count > 1:
+        square = count / (count - 1) * np.sum(deviations**2)
+        error = float(np.sqrt(square) / len(values))
     return {
         "mean": mean if np.isfinite(mean) else None,
         "standard_error": error if np.isfinite(error) else None,

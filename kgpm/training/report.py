@@ -70,7 +70,11 @@ def format_table(result: Mapping[str, Any]) -> str:
         f"{result['memory_floats_per_image']:,.4g} floats of memory per image, "
         f"{result['parameters']:,} parameters"
     )
-    lines += ["nats per image (bits/dim where said), mean ± standard error", ""]
+    over = " over episodes" if has_memory else ""
+    lines += [
+        "nats per image (bits/dim where said), mean ± standard error" + over,
+        "",
+    ]
     if not result["is_bound"]:
         lines[-1:] = [_NO_BOUND, ""]
     lines += _aligned(table)

@@ -115,7 +115,7 @@ def test_draws_of_the_memory_have_the_charged_moments():
     memory = layer.write(codes(1))
     count = 20_000
     many = {name: tf.repeat(v, count, axis=0) for name, v in memory.items()}
-    draws = layer.draw_memory(many, ops.make_seed(1)).numpy()
+    draws = layer.draw(many, ops.make_seed(1))["mean"].numpy()
     covariance = memory["covariance"][0].numpy()
     deviation = draws - memory["mean"][0].numpy()
     for column in range(SIZE):
@@ -134,7 +134,7 @@ def test_draw_is_an_address_times_the_drawn_memory():
     queries = codes(count=6, seed=3)
     draw = layer.sample(queries, memory, seed=5)
     memory_seed, _ = ops.split_seed(ops.make_seed(5), 2)
-    drawn = layer.draw_memory(memory, memory_seed).numpy()
+    drawn = layer.draw(memory, memory_seed)["mean"].numpy()
     scale = np.exp(0.5 * -1.2) * 1.5
     for i in range(2):
         address = draw.latents[i].numpy() @ np.linalg.pinv(drawn[i])
@@ -155,7 +155,7 @@ def test_address_noise_has_the_charged_scale():
     count = 20_000
     queries = tf.repeat(codes(1, 1, seed=3), count, axis=1)
     memory_seed, _ = ops.split_seed(ops.make_seed(6), 2)
-    drawn = layer.draw_memory(memory, memory_seed).numpy()[0]
+    drawn = layer.draw(memory, memory_seed)["mean"].numpy()[0]
     latents = layer.sample(queries, memory, seed=6).latents.numpy()[0]
     addresses = latents @ np.linalg.pinv(drawn)
     scale = np.exp(0.5 * -1.2) * 1.5
@@ -178,6 +178,18 @@ def test_mean_read_and_energy():
             0.5 * (address**2).sum(-1) / 1.5**2,
             rtol=1e-8,
         )
+
+
+def test_a_drawn_memory_is_a_point():
+    """Drawn from again it stays; the mean read is the ridge read in it."""
+    layer = make()
+    drawn = layer.draw(layer.write(codes()), ops.make_seed(3))
+    assert set(drawn) == {"mean"}
+    again = layer.draw(drawn, ops.make_seed(4))
+    np.testing.assert_array_equal(again["mean"], drawn["mean"])
+    first = layer.sample(codes(), drawn, seed=1).kl["kl_w"]
+    other = layer.sample(codes(), drawn, seed=2).kl["kl_w"]
+    np.testing.assert_array_equal(first, other)
 
 
 def test_prior_draws_have_the_priors_scale():
@@ -221,7 +233,11 @@ def test_extreme_prior_variances_in_float32():
     [
         ({"memory_size": 0}, "memory_size and code_size of at least 1"),
         ({"code_size": 0}, "memory_size and code_size of at least 1"),
-        ({"observation_noise": 0.0}, "observation_noise > 0, received 0"),
+        (
+            {"observation_noise": 0.0},
+            "observation_noise between 0.0025 and 403",
+        ),
+        ({"observation_noise": 500}, "observation_noise between .*ved 500"),
         ({"address_noise": -1.0}, "address_noise > 0, received -1"),
         ({"num_opt_iters": 0}, "num_opt_iters of at least 1, received 0"),
     ],

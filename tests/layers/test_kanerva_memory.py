@@ -122,8 +122,8 @@ def test_divergences_and_ratio_are_those_of_the_draw(learned):
     memory = layer.write(codes(), seed=1)
     queries = codes(count=4, seed=3)
     draw = layer.sample(queries, memory, seed=5)
-    memory_seed, key_seed, _ = ops.split_seed(ops.make_seed(5), 3)
-    drawn = layer.draw_memory(memory, memory_seed)
+    memory_seed, key_seed, latent_seed = ops.split_seed(ops.make_seed(5), 3)
+    drawn = layer.draw(memory, memory_seed)["mean"]
     key = layer.key_head(queries)
     keys = key.sample(key_seed)
     predicted = tf.matmul(addresses(layer, keys.numpy()), drawn)
@@ -136,6 +136,9 @@ def test_divergences_and_ratio_are_those_of_the_draw(learned):
     p_z = normal(predicted, 2.0 * np.log(NOISE) + tf.zeros_like(predicted))
     p_y = normal(tf.zeros_like(keys), tf.zeros_like(keys))
     assert set(draw.kl) == {"kl_z", "kl_y"}
+    # A draw and not the mean: its noise is what the divergence pays for.
+    np.testing.assert_allclose(draw.latents, read.sample(latent_seed))
+    assert np.all(np.abs(draw.latents - read.mean) > 0.0)
     np.testing.assert_allclose(draw.kl["kl_z"], tfd.kl_divergence(q_z, p_z))
     np.testing.assert_allclose(draw.kl["kl_y"], tfd.kl_divergence(q_y, p_y))
     np.testing.assert_allclose(
@@ -156,18 +159,22 @@ def test_keys_cost_nothing_where_they_are_standard_normal():
     np.testing.assert_allclose(kl_y, np.zeros((2, 6)), atol=1e-5)
 
 
-def test_reads_draw_keys_anew():
-    """A key shared with the write would tell of M what kl_y does not charge.
+def test_a_write_and_a_read_by_one_seed_share_no_noise(monkeypatch):
+    """A key shared with the write would tell of M what kl_y does not charge."""
+    noises = []
 
-    The same seed in write and read, as a careless caller might pass it, must
-    not make the read's keys those of the write.
-    """
+    def record(shape, seed, dtype):
+        noises.append(tuple(np.asarray(seed)))
+        return ops.normal(shape, seed, dtype)
+
+    monkeypatch.setattr("kgpm.layers.gaussian_head.normal", record)
+    monkeypatch.setattr("kgpm.layers.matrix_normal_memory.normal", record)
     layer = make()
-    written = codes()
-    write_key_seed, _ = ops.split_seed(ops.make_seed(7), 2)
-    _, read_key_seed, _ = ops.split_seed(ops.make_seed(7), 3)
-    key = layer.key_head(written)
-    assert not np.any(key.sample(write_key_seed) == key.sample(read_key_seed))
+    memory = layer.write(codes(), seed=7)
+    assert len(noises) == 2  # y and z
+    layer.sample(codes(), memory, seed=7)
+    assert len(noises) == 5  # M, y and z
+    assert len(set(noises)) == 5
 
 
 def test_mean_read_and_energy():

@@ -73,8 +73,14 @@ def compiled(model, **kwargs):
 
 
 @pytest.fixture(params=sorted(MODELS))
-def model(request):
-    return make(request.param)
+def name_of_model(request):
+    """For what must be set before a model is made."""
+    return request.param
+
+
+@pytest.fixture
+def model(name_of_model):
+    return make(name_of_model)
 
 
 @pytest.fixture(params=sorted(MODELS.keys() - WITHOUT_MEMORY))

@@ -1,12 +1,18 @@
 """Training, evaluation and saving of every model of the table."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from kgpm import models
 
 from .conftest import batches
 from .conftest import compiled
 from .conftest import make
+from .conftest import memory_of
 
 
 def test_fit_lowers_the_bound_and_logs_every_term(model, images):
@@ -89,3 +95,89 @@ def test_save_and_load(model, images, tmp_path):
         model.get_weights(), loaded.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(first, second)
+
+
+# A value other than its default for every argument of every constructor.
+OTHER = {
+    "image_shape": (8, 12, 2),
+    "memory_size": 3,
+    "code_size": 12,
+    "likelihood": "gaussian",
+    "width": [4, 8],
+    "num_blocks": 2,
+    "normalization": "none",
+    "observation_noise": 0.3,
+    "writer": "sequential",
+    "write_noise": 0.1,
+    "write_refine_steps": 2,
+    "solver": "newton",
+    "solver_iterations": 9,
+    "read_ridge": "tiny",
+    "posterior": "per_slot",
+    "ordering": "lstm",
+    "autoencoder_weight": 0.7,
+    "memory_kl_weight": 0.4,
+    "shared_noise": True,
+    "address_noise": 1.3,
+    "num_opt_iters": 2,
+    "learn_prior": False,
+    "key_size": 7,
+    "hidden_size": 9,
+}
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_config_has_every_argument(name):
+    constructor = models.get(name)
+    parameters = dict(inspect.signature(constructor).parameters)
+    del parameters["kwargs"]
+    other = dict(OTHER)
+    if "learn_observation_noise" in parameters:
+        learned = parameters["learn_observation_noise"].default
+        other["learn_observation_noise"] = not learned
+    # Two options of GPM exclude each other.
+    for left_out in ("ordering", "writer"):
+        arguments = {
+            argument: other[argument]
+            for argument in parameters
+            if argument != left_out
+        }
+        config = constructor(**arguments).get_config()
+        assert set(parameters) <= set(config)
+        copy = constructor.from_config(config)
+        assert copy.get_config() == config
+        assert copy.likelihood.name == arguments.pop("likelihood")
+        for argument, value in arguments.items():
+            assert value != parameters[argument].default
+            assert config[argument] == value
+
+
+def test_everything_runs_in_mixed_bfloat16(name_of_model, images):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = make(name_of_model)
+        model.compile("adam")
+        logs = model.train_on_batch({"images": images}, return_dict=True)
+        assert np.isfinite(logs["loss"])
+        memory = memory_of(model, images, seed=1)
+        for value in tf.nest.flatten(memory):
+            assert value is None or value.dtype == tf.float32
+        for value in model.bound_terms(images, seed=0).values():
+            assert value.dtype == tf.float32
+            assert np.all(np.isfinite(value))
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_unknown_batch_and_length(model, images):
+    spec = tf.TensorSpec([None, None, 8, 8, 1])
+    score = tf.function(
+        lambda images: model.bound_terms(images, seed=1),
+        input_signature=[spec],
+    )
+    for episodes in (images, images[:1, :1], images[:2, :4]):
+        for name, value in model.bound_terms(episodes, seed=1).items():
+            np.testing.assert_allclose(
+                score(episodes)[name], value, rtol=2e-3, atol=2e-3
+            )

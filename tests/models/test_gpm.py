@@ -1,7 +1,5 @@
 """GPM against its paper's algebra, recomputed in NumPy."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ import tensorflow as tf
 
 from kgpm import UserError
 from kgpm.models import GPM
-from kgpm.ops import nelbo
 
 from .conftest import SMALL
 
@@ -220,33 +217,6 @@ def test_other_solvers_read_by_the_inverse_they_write_with(images):
     np.testing.assert_allclose(kl_w, expected, rtol=1e-3)
 
 
-def test_everything_runs_in_mixed_bfloat16(images):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = GPM(memory_size=4, **SMALL)
-        model.compile("adam")
-        logs = model.train_on_batch({"images": images}, return_dict=True)
-        assert np.isfinite(logs["loss"])
-        memory = model.write(images)
-        assert memory["mean"].dtype == tf.float32
-        assert nelbo(model.bound_terms(images, seed=0)).dtype == tf.float32
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def test_unknown_batch_and_length(gpm, images):
-    spec = tf.TensorSpec([None, None, 8, 8, 1])
-    write = tf.function(gpm.write, input_signature=[spec])
-    for episodes in (images, images[:1, :3], images[:2, :4]):
-        np.testing.assert_allclose(
-            write(episodes)["mean"],
-            gpm.write(episodes)["mean"],
-            rtol=1e-3,
-            atol=1e-3,
-        )
-
-
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -264,45 +234,6 @@ def test_unknown_batch_and_length(gpm, images):
 def test_bad_arguments(kwargs, message):
     with pytest.raises(UserError, match=message):
         GPM(**{**SMALL, "memory_size": 4, **kwargs})
-
-
-@pytest.mark.parametrize(
-    "choice",
-    [
-        {"ordering": "lstm", "solver": "newton", "write_refine_steps": 3},
-        {"writer": "sequential", "posterior": "per_slot", "shared_noise": True},
-    ],
-)
-def test_config_has_every_argument(choice):
-    """Every argument has a value other than its default in some case."""
-    arguments = {
-        "image_shape": (8, 12, 2),
-        "memory_size": 3,
-        "code_size": 12,
-        "likelihood": "gaussian",
-        "width": [4, 8],
-        "num_blocks": 2,
-        "normalization": "none",
-        "observation_noise": 0.3,
-        "writer": "direct",
-        "write_noise": 0.1,
-        "write_refine_steps": 0,
-        "solver": "ridge",
-        "solver_iterations": 9,
-        "read_ridge": "tiny",
-        "posterior": "analytic",
-        "ordering": "none",
-        "autoencoder_weight": 0.7,
-        "shared_noise": False,
-        "memory_kl_weight": 0.4,
-        **choice,
-    }
-    assert {*arguments, "kwargs"} == set(inspect.signature(GPM).parameters)
-    config = GPM(**arguments).get_config()
-    copy = GPM.from_config(config)
-    assert copy.get_config() == config
-    assert copy.likelihood.name == arguments.pop("likelihood")
-    assert {name: config[name] for name in arguments} == arguments
 
 
 def test_streaming_is_refused_where_order_matters(images):

@@ -255,3 +255,20 @@ def test_a_function_of_unknown_length_and_its_gradients():
             np.testing.assert_allclose(value, expected, atol=1e-12)
         for gradient in gradients:
             assert np.all(np.isfinite(gradient)) and np.any(gradient)
+
+
+def test_the_graph_does_not_grow_with_the_number_of_codes():
+    """One traced loop, no unrolled one."""
+
+    def operations(count):
+        values = [tf.constant(value) for value in problem(9, codes=count)]
+        weights = tf.ones((2, count), "float64")
+        graph = (
+            tf.function(ops.kalman_write)
+            .get_concrete_function(values[0], weights, *values[1:], VARIANCE)
+            .graph.as_graph_def()
+        )
+        bodies = graph.library.function
+        return len(graph.node) + sum(len(each.node_def) for each in bodies)
+
+    assert operations(64) == operations(3)

@@ -27,8 +27,16 @@ def noise(seed, draw=0):
     return np.concatenate(parts).ravel()[:NUM_IMAGES].astype("float64")
 
 
-def check(entry, values):
-    error = np.std(values, ddof=1) / math.sqrt(len(values))
+def check(entry, values, episode_length=LENGTH):
+    """The mean, and the error from the sums of each episode's deviations."""
+    deviations = np.asarray(values) - np.mean(values)
+    sums = [
+        deviations[start : start + episode_length].sum()
+        for start in range(0, len(values), episode_length)
+    ]
+    # Their mean is 0: of E sums the sum has E times the variance of one.
+    variance = len(sums) * np.var(sums, ddof=1)
+    error = math.sqrt(variance) / len(values)
     assert entry["mean"] == pytest.approx(np.mean(values), rel=1e-6)
     assert entry["standard_error"] == pytest.approx(error, rel=1e-6, abs=1e-9)
 
@@ -113,6 +121,21 @@ def test_other_memory_is_of_exactly_one_other_episode(
     check(result["figures"]["C_other"]["nll"], expected)
 
 
+def test_a_model_without_memory_has_one_figure(fake_model, numbered_episodes):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    model = fake_model(has_memory=False)
+    result = evaluate(model, dataset, seed=5, num_importance_samples=10)
+    assert [key for key, figure in result["figures"].items() if figure] == ["A"]
+    figure = result["figures"]["A"]
+    # Images that no memory ties together are independent.
+    check(figure["nll"], NUMBERS + noise(5), episode_length=1)
+    check(figure["nelbo_iw"], NUMBERS / 10, episode_length=1)
+    assert figure["title"] == "unconditional"
+    table = format_table(result)
+    assert "A   bound" in table and "has no memory" in table
+    assert "another episode" not in table
+
+
 def test_single_episode_has_no_other_memory(fake_model, numbered_episodes):
     result = evaluate(fake_model(), numbered_episodes(3, 3, 2))
     assert result["figures"]["C_other"] is None
@@ -165,6 +188,41 @@ def test_each_shape_is_traced_once(fake_model, numbered_episodes):
     model = fake_model()
     evaluate(model, numbered_episodes(9 * LENGTH, LENGTH, 2), num_draws=2)
     assert model.num_traces == 2
+
+
+def test_standard_error_of_groups_is_that_of_their_sums():
+    """Equal groups: that of the group means; and of values, if unrelated."""
+    rng = np.random.default_rng(0)
+    groups = rng.normal(size=(40, 6)) + 2.0 * rng.normal(size=(40, 1))
+    result = mean_and_standard_error(groups, [6] * 40)
+    means = groups.mean(1)
+    assert result["standard_error"] == pytest.approx(
+        means.std(ddof=1) / np.sqrt(40)
+    )
+    single = mean_and_standard_error(groups, [1] * 240)
+    assert single == mean_and_standard_error(groups)
+    assert single["standard_error"] < 0.5 * result["standard_error"]
+    # One number for all of an episode is one number, however long it is.
+    copies = np.repeat(means, 6)
+    assert mean_and_standard_error(copies, [6] * 40)[
+        "standard_error"
+    ] == pytest.approx(means.std(ddof=1) / np.sqrt(40))
+    assert mean_and_standard_error(means, [40])["standard_error"] is None
+
+
+def test_standard_error_of_unequal_groups_covers_the_truth():
+    """Over many draws the error is the spread of the estimates."""
+    rng = np.random.default_rng(1)
+    sizes = np.array([6] * 20 + [3])
+    estimates, errors = [], []
+    for _ in range(400):
+        shared = np.repeat(rng.normal(size=21), sizes)
+        values = shared + rng.normal(size=sizes.sum())
+        result = mean_and_standard_error(values, sizes)
+        estimates.append(result["mean"])
+        errors.append(result["standard_error"])
+    # 400 draws know a spread to 4%, and 21 groups a variance to a third.
+    assert np.mean(errors) == pytest.approx(np.std(estimates), rel=0.12)
 
 
 def test_standard_error_of_one_image_is_not_a_number():
