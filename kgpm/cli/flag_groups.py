@@ -32,3 +32,14 @@ def definers(values: FlagValues, group: str) -> tuple[Callable[..., Any], ...]:
         bind(absl_flags.DEFINE_float),
         bind(absl_flags.DEFINE_enum),
     )
+
+
+def list_definer(values: FlagValues, group: str) -> Callable[..., Any]:
+    """Returns a DEFINE_* function for lists of strings."""
+
+    def define(name: str, default: Any, text: str) -> None:
+        absl_flags.DEFINE_list(
+            name, default, text, flag_values=values, module_name=group
+        )
+
+    return define

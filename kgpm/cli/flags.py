@@ -10,6 +10,7 @@ from kgpm.cli.flag_groups import GROUPS
 from kgpm.cli.flag_groups import FlagValues
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.flag_groups import flags_in_group
+from kgpm.cli.flag_groups import list_definer
 from kgpm.cli.model_flags import define_model_flags
 from kgpm.cli.model_flags import model_arguments
 
@@ -115,6 +116,7 @@ def define_optimisation_flags(values: FlagValues) -> None:
         values: the program's `FlagValues`.
     """
     _, _, _, real, enum = definers(values, "optimisation")
+    strings = list_definer(values, "optimisation")
     enum(
         "optimizer",
         "adamw",
@@ -161,6 +163,12 @@ def define_optimisation_flags(values: FlagValues) -> None:
         "Epochs in which the weight of the KL terms in the loss rises from 0 "
         "to 1; metrics always have the full bound.",
         lower_bound=0.0,
+    )
+    strings(
+        "kl_warmup_terms",
+        None,
+        "The KL terms that this holds back, with commas between, such as "
+        "kl_y; without it all.",
     )
 
 

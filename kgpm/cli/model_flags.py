@@ -164,8 +164,9 @@ def define_model_flags(values: FlagValues) -> None:
     )
     real(
         "autoencoder_weight",
-        1.0,
-        "Weight of the auxiliary autoencoder loss, never part of a bound.",
+        None,
+        "Weight of the auxiliary autoencoder loss, never part of a bound; "
+        "without it 1 (dkm, gpm) or 0 (km).",
         lower_bound=0.0,
     )
     boolean(

@@ -92,6 +92,7 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     model.compile(
         _optimizer(values, model, steps),
         kl_warmup_steps=round(values.kl_warmup_epochs * steps),
+        kl_warmup_terms=values.kl_warmup_terms,
         seed=values.seed,
         jit_compile=values.xla,
     )

@@ -82,12 +82,16 @@ class KanervaMemory(MatrixNormalMemory):
         self.hidden_size = hidden_size
         policy = self.dtype_policy
 
-        def head(size: int, name: str) -> GaussianHead:
-            return GaussianHead(size, hidden_size, dtype=policy, name=name)
+        def head(size: int, scale: float, name: str) -> GaussianHead:
+            return GaussianHead(
+                size, hidden_size, scale, dtype=policy, name=name
+            )
 
-        self.key_head = head(key_size, "key_head")
-        self.write_head = head(code_size, "write_head")
-        self.read_head = head(code_size, "read_head")
+        # Keys as noisy as their prior say nothing of the image: the memory
+        # would return noise, and learning would give the keys up.
+        self.key_head = head(key_size, 0.2, "key_head")
+        self.write_head = head(code_size, 1.0, "write_head")
+        self.read_head = head(code_size, 1.0, "read_head")
         self.key_network = [
             keras.layers.Dense(
                 hidden_size, activation="relu", dtype=policy, name="key_hidden"

@@ -1,6 +1,7 @@
 """The package's one training step and one test step."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -70,6 +71,7 @@ class BoundModel(keras.Model):
         self,
         optimizer: Any = "adam",
         kl_warmup_steps: int = 0,
+        kl_warmup_terms: Sequence[str] | None = None,
         seed: int = 0,
         jit_compile: bool = False,
         **kwargs: Any,
@@ -82,6 +84,8 @@ class BoundModel(keras.Model):
             kl_warmup_steps: steps over which the divergences' weight in the
                 loss rises linearly from 0 to 1. Metrics always show them at
                 weight 1.
+            kl_warmup_terms: the divergences that the warm-up holds back,
+                such as `["kl_y"]`; by default all of them.
             seed: of the training noise; with the optimizer's step it fixes
                 every draw.
             jit_compile: whether XLA compiles the step. Off by default:
@@ -91,8 +95,8 @@ class BoundModel(keras.Model):
                 model's terms are both.
 
         Raises:
-            UserError: per-variable clipping, or float16, which would need
-                loss scaling.
+            UserError: per-variable clipping, float16, which would need
+                loss scaling, or a warm-up of terms that there are not.
         """
         optimizer = keras.optimizers.get(optimizer)
         if optimizer.clipnorm is not None or optimizer.clipvalue is not None:
@@ -110,8 +114,17 @@ class BoundModel(keras.Model):
                 "Expected kl_warmup_steps of at least 0, "
                 f"received {kl_warmup_steps}."
             )
+        divergences = [n for n in self.term_names if n.startswith("kl_")]
+        if kl_warmup_terms is None:
+            kl_warmup_terms = divergences
+        elif unknown := set(kl_warmup_terms) - set(divergences):
+            raise UserError(
+                f"Expected kl_warmup_terms among {', '.join(divergences)}, "
+                f"received {', '.join(sorted(unknown))}."
+            )
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         self.kl_warmup_steps = kl_warmup_steps
+        self.kl_warmup_terms = list(kl_warmup_terms)
         self.noise_seed = seed
         names = ["loss", "nelbo", *self.term_names, *self.auxiliary_weights]
         if KL_MEMORY in self.term_names:
@@ -127,6 +140,7 @@ class BoundModel(keras.Model):
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "kl_warmup_steps": self.kl_warmup_steps,
+            "kl_warmup_terms": self.kl_warmup_terms,
             "seed": self.noise_seed,
             "jit_compile": self.jit_compile,
         }
@@ -197,7 +211,9 @@ class BoundModel(keras.Model):
         loss = terms["nll"]
         for name, value in terms.items():
             if name.startswith("kl_"):
-                weight = kl_weight * self.kl_weights.get(name, 1.0)
+                weight = self.kl_weights.get(name, 1.0)
+                if name in self.kl_warmup_terms:
+                    weight = kl_weight * weight
                 loss = loss + weight * value
             elif name in self.auxiliary_weights:
                 loss = loss + self.auxiliary_weights[name] * value

@@ -35,7 +35,12 @@ class KanervaMachine(MemoryModel):
             starts.
         learn_observation_noise: whether s is learned.
         learn_prior: whether the prior of the memory is learned.
-        memory_kl_weight: weight of `kl_memory` in the loss.
+        autoencoder_weight: weight in the loss of decoding the mean of the
+            write's q(z | h). The paper has no such term; with it latents are
+            worth storing before the memory can return them. Never in a bound.
+        memory_kl_weight: weight of `kl_memory` in the loss. At 0 the prior of
+            the memory is trained for reading alone, and `kl_memory` is
+            reported as it is.
         **kwargs: of `keras.Model`.
 
     Raises:
@@ -61,6 +66,7 @@ class KanervaMachine(MemoryModel):
         observation_noise: float = 1.0,
         learn_observation_noise: bool = True,
         learn_prior: bool = True,
+        autoencoder_weight: float = 0.0,
         memory_kl_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -81,6 +87,7 @@ class KanervaMachine(MemoryModel):
             width,
             num_blocks,
             normalization,
+            autoencoder_weight=autoencoder_weight,
             memory_kl_weight=memory_kl_weight,
             **kwargs,
         )
@@ -95,6 +102,7 @@ class KanervaMachine(MemoryModel):
             observation_noise=self.memory.observation_noise,
             learn_observation_noise=self.memory.learn_observation_noise,
             learn_prior=self.memory.learn_prior,
+            autoencoder_weight=self.autoencoder_weight,
             memory_kl_weight=self.memory_kl_weight,
         )
         return config

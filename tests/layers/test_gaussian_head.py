@@ -9,8 +9,10 @@ from kgpm.errors import UserError
 from kgpm.layers import GaussianHead
 
 
-def make(size=3, features=4):
-    head = GaussianHead(size, hidden_size=6, dtype="float64")
+def make(size=3, features=4, initial_scale=1.0):
+    head = GaussianHead(
+        size, hidden_size=6, initial_scale=initial_scale, dtype="float64"
+    )
     head.build((None, None, features))
     rng = np.random.default_rng(1)
     head.set_weights([rng.normal(size=w.shape) for w in head.weights])
@@ -24,7 +26,9 @@ def test_network_and_scale():
     outputs = np.maximum(features @ kernel + bias, 0.0) @ last + last_bias
     gaussian = head(features)
     np.testing.assert_allclose(gaussian.mean, outputs[..., :3], rtol=1e-10)
-    scale = np.log1p(np.exp(outputs[..., 3:] + 0.5413)) + 1e-4
+    # softplus(0.5413...) = 1
+    shift = np.log(np.e - 1.0)
+    scale = np.log1p(np.exp(outputs[..., 3:] + shift)) + 1e-4
     np.testing.assert_allclose(
         np.exp(0.5 * gaussian.log_variance), scale, rtol=1e-10
     )
@@ -37,6 +41,13 @@ def test_zero_output_is_a_standard_normal():
     np.testing.assert_allclose(gaussian.mean, np.zeros((1, 1, 3)))
     kl = ops.kl_diagonal_standard(*gaussian)
     np.testing.assert_allclose(kl, [[0.0]], atol=1e-6)
+
+
+def test_initial_scale_is_that_of_a_zero_output():
+    head = make(initial_scale=0.2)
+    head.set_weights([0.0 * w for w in head.get_weights()])
+    scale = np.exp(0.5 * head(np.ones((1, 1, 4))).log_variance)
+    np.testing.assert_allclose(scale, np.full((1, 1, 3), 0.2 + 1e-4))
 
 
 def test_drawn_scale_is_the_charged_one():
@@ -58,3 +69,8 @@ def test_drawn_scale_is_the_charged_one():
 def test_sizes_below_one(sizes):
     with pytest.raises(UserError, match="size and hidden_size of at least 1"):
         GaussianHead(*sizes)
+
+
+def test_a_scale_that_is_not_positive():
+    with pytest.raises(UserError, match="initial_scale > 0, received 0"):
+        GaussianHead(2, 3, initial_scale=0.0)

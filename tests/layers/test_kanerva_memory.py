@@ -154,6 +154,9 @@ def test_divergences_and_ratio_are_those_of_the_draw(learned):
 def test_keys_cost_nothing_where_they_are_standard_normal():
     layer = make()
     layer.key_head.set_weights([0.0 * w for w in layer.key_head.get_weights()])
+    # The raw value of a scale of one, where a scale of 0.2 is that of zero.
+    raw = np.log(np.expm1(1.0)) - np.log(np.expm1(0.2))
+    layer.key_head.output_layer.bias.assign([0.0] * KEY + [raw] * KEY)
     memory = layer.write(codes(), seed=1)
     kl_y = layer.sample(codes(), memory, seed=2).kl["kl_y"]
     np.testing.assert_allclose(kl_y, np.zeros((2, 6)), atol=1e-5)

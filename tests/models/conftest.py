@@ -39,6 +39,7 @@ MODELS = {
         key_size=6,
         hidden_size=16,
         learn_observation_noise=False,
+        autoencoder_weight=0.5,
         memory_kl_weight=1.0,
         **SMALL,
     ),

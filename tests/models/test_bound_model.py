@@ -42,18 +42,25 @@ IMAGES = np.random.default_rng(0).random((2, 3, 2, 2, 1)).astype("float32")
 WEIGHTS = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]], "float32")
 
 
-def step(limit=None, warmup=0, first=0):
+def step(limit=None, warmup=0, first=0, terms=None):
     model = Quadratic()
     optimizer = keras.optimizers.SGD(0.01, global_clipnorm=limit)
-    model.compile(optimizer, kl_warmup_steps=warmup, run_eagerly=True)
+    model.compile(
+        optimizer,
+        kl_warmup_steps=warmup,
+        kl_warmup_terms=terms,
+        run_eagerly=True,
+    )
     optimizer.iterations.assign(first)
     logs = model.train_step({"images": IMAGES, "weights": WEIGHTS})
     return {k: float(v) for k, v in logs.items()}, float(model.a)
 
 
-def expected_gradient(kl_weight=1.0):
+def expected_gradient(kl_weight=1.0, memory_weight=None):
+    if memory_weight is None:
+        memory_weight = kl_weight
     error = (2.0 * (1.0 - IMAGES)).sum((2, 3, 4))
-    per_image = error + kl_weight * (2.0 + 4.0) + 0.5 * 3.0
+    per_image = error + kl_weight * 2.0 + memory_weight * 4.0 + 0.5 * 3.0
     return (WEIGHTS * per_image).sum() / WEIGHTS.sum()
 
 
@@ -95,6 +102,9 @@ def test_logs_are_means_over_images_and_not_over_batches():
 def test_warmup_scales_the_divergences_gradient():
     _, a = step(warmup=4)
     gradient = expected_gradient(kl_weight=0.25)
+    np.testing.assert_allclose(a, 1.0 - 0.01 * gradient, rtol=1e-6)
+    _, a = step(warmup=4, terms=["kl_a"])
+    gradient = expected_gradient(kl_weight=0.25, memory_weight=1.0)
     np.testing.assert_allclose(a, 1.0 - 0.01 * gradient, rtol=1e-6)
     # And never more than their own weight, once it is over.
     _, a = step(warmup=4, first=9)
@@ -166,12 +176,22 @@ def test_validation_noise_differs_between_batches(monkeypatch):
 
 def test_compile_config_has_every_argument():
     model, copy = Quadratic(), Quadratic()
-    arguments = {"kl_warmup_steps": 2, "seed": 7, "jit_compile": True}
+    arguments = {
+        "kl_warmup_steps": 2,
+        "kl_warmup_terms": ["kl_a"],
+        "seed": 7,
+        "jit_compile": True,
+    }
     model.compile("sgd", **arguments)
     copy.compile_from_config(model.get_compile_config())
     config = copy.get_compile_config()
     assert config.pop("optimizer")["class_name"] == "SGD"
     assert config == arguments
+
+
+def test_warmup_of_a_term_that_is_not_there():
+    with pytest.raises(UserError, match="among kl_a, kl_memory, received kl_z"):
+        Quadratic().compile("sgd", kl_warmup_terms=["kl_z"])
 
 
 @pytest.mark.parametrize("kwargs", [{"clipnorm": 1.0}, {"clipvalue": 1.0}])
