@@ -106,7 +106,7 @@ def test_ci_runs_the_commands_of_the_readme():
     fresh = [line for line in commands if line.startswith("python -m venv")]
     main_job, tests = fresh
     assert "kgpm.train --flagfile=configs/digits.cfg" in main_job
-    assert tests.endswith("python -m pytest -n 2")
+    assert tests.endswith("python -m pytest -n 2 --dist worksteal")
     ci = [line.strip() for line in CI.splitlines()]
     assert ci.index(tests) < ci.index(main_job)
     for line in commands:
@@ -138,10 +138,17 @@ def test_the_readme_names_every_data_set():
 def test_the_python_example_of_the_readme_is_right():
     """Every call of it fits the signature of what it calls."""
     from kgpm.data import episodes
+    from kgpm.layers import DynamicKanervaMemory
     from kgpm.models import GPM
 
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    functions = {"episodes": episodes, "GPM": GPM}
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = "\n".join(examples)
+    functions = {
+        "episodes": episodes,
+        "GPM": GPM,
+        "DynamicKanervaMemory": DynamicKanervaMemory,
+    }
+    owners = {"model": GPM, "memory": DynamicKanervaMemory}
     checked = set()
     for node in ast.walk(ast.parse(example)):
         if not isinstance(node, ast.Call) or not isinstance(
@@ -152,8 +159,8 @@ def test_the_python_example_of_the_readme_is_right():
         owner = ast.unparse(node.func.value)
         function = functions.get(name)
         arguments = [None] * len(node.args)
-        if owner == "model" and name not in ("compile", "fit"):
-            function = getattr(GPM, name)
+        if owner in owners and name not in ("compile", "fit"):
+            function = getattr(owners[owner], name)
             arguments.append(None)
         if function is None:
             continue
@@ -163,6 +170,7 @@ def test_the_python_example_of_the_readme_is_right():
     assert checked == {
         *functions,
         *("write", "read", "denoise", "generate", "bound_terms"),
+        *("build", "sample"),
     }
 
 
@@ -213,7 +221,8 @@ def test_a_config_makes_its_model(path):
         image_shape=(size, size, channels),
         **flags.model_arguments(values, constructor),
     )
-    assert model.memory_size == values.memory_size
+    if model.has_memory:
+        assert model.memory_size == values.memory_size
     assert model.likelihood.name == values.likelihood
 
 
