@@ -171,15 +171,17 @@ def exact_write_seconds(
     length: int,
 ) -> float:
     """Median time of one form of the write at given addresses."""
+    # The prior as each form takes it: one for all episodes with its
+    # precision, or one for each with its covariance. Both are I.
     prior = layer.prior(arguments.batch_size)
+    mean, spread = prior["mean"], prior["covariance"]
+    if write is batch_write:
+        mean, spread = mean[0], spread[0]
     addresses = noise(arguments, length, layer.memory_size, seed=1)
     weights = tf.ones([arguments.batch_size, length])
 
     def write_all(codes: tf.Tensor) -> tf.Tensor:
-        mean, _ = write(
-            codes, addresses, weights, prior["mean"], prior["covariance"], 1.0
-        )
-        return mean
+        return write(codes, addresses, weights, mean, spread, 1.0)[0]
 
     codes = noise(arguments, length, layer.code_size)
     return seconds(arguments, write_all, codes)

@@ -10,6 +10,7 @@ from kgpm.errors import UserError
 from kgpm.layers.choices import check_choice
 from kgpm.layers.draw import Draw
 from kgpm.ops import add_diagonal
+from kgpm.ops import cholesky_solve
 from kgpm.ops import kl_diagonal_standard
 from kgpm.ops import kl_precision_standard
 from kgpm.ops import log_determinant
@@ -46,6 +47,7 @@ class AddressPosterior(keras.layers.Layer):
         w_mean: `[B, Q, K]`.
         memory_mean: M, `[B, K, C]`.
         seed: `int32[2]` or an integer, by keyword.
+        factor: `precision_factor(memory_mean)`, where the caller has it.
 
     Returns:
         `Draw` with latents w `[B, Q, K]` and the term `kl_w` `[B, Q]`.
@@ -70,6 +72,8 @@ class AddressPosterior(keras.layers.Layer):
                 "such posterior."
             )
         super().__init__(**kwargs)
+        # A factor comes in float64 and stays there.
+        self.autocast = False
         self.memory_size = memory_size
         self.observation_noise = observation_noise
         self.posterior = posterior
@@ -87,10 +91,15 @@ class AddressPosterior(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, w_mean: Any, memory_mean: Any, seed: Any) -> Draw:
+    def call(
+        self, w_mean: Any, memory_mean: Any, seed: Any, factor: Any = None
+    ) -> Draw:
+        w_mean = ops.cast(w_mean, self.compute_dtype)
         noise = self._noise(ops.shape(w_mean), seed)
         if self.posterior == "analytic":
-            w, kl_w, log_q = self._analytic(w_mean, memory_mean, noise)
+            if factor is None:
+                factor = self.precision_factor(memory_mean)
+            w, kl_w, log_q = self._analytic(w_mean, factor, noise)
         else:
             low, high = _LOG_VARIANCE_RANGE
             log_variance = ops.clip(self.w_log_variance, low, high)
@@ -107,13 +116,34 @@ class AddressPosterior(keras.layers.Layer):
             return ops.broadcast_to(single, shape)
         return normal(shape, seed, self.compute_dtype)
 
-    def _analytic(self, w_mean: Any, memory_mean: Any, noise: Any) -> tuple:
-        """Covariance (L L^T)^-1 with L L^T = I + M M^T / s^2."""
+    def precision_factor(self, memory_mean: Any) -> Any:
+        """Cholesky factor L of `I + M M^T / s^2`, `[B, K, K]`, float64."""
         # In float64: where T = K, M M^T spans more than float32's digits.
         memory_mean = ops.cast(memory_mean, "float64")
         gram = ops.matmul(memory_mean, transpose(memory_mean))
         precision = add_diagonal(gram / self.observation_noise**2, 1.0)
-        factor = ops.cholesky(precision)
+        return ops.cholesky(precision)
+
+    def exact_mean(self, codes: Any, memory_mean: Any, factor: Any) -> Any:
+        """Mean of the exact posterior, `z M^T (M M^T + s^2 I)^-1`.
+
+        Args:
+            codes: z, `[B, Q, C]`.
+            memory_mean: M, `[B, K, C]`.
+            factor: `precision_factor(memory_mean)`.
+
+        Returns:
+            `[B, Q, K]`.
+        """
+        right = ops.matmul(
+            ops.cast(memory_mean, "float64"),
+            transpose(ops.cast(codes, "float64")),
+        )
+        address = transpose(cholesky_solve(factor, right))
+        return ops.cast(address / self.observation_noise**2, self.compute_dtype)
+
+    def _analytic(self, w_mean: Any, factor: Any, noise: Any) -> tuple:
+        """Covariance (L L^T)^-1 with the factor L of the precision."""
         # L^-T noise has covariance (L L^T)^-1.
         spread = ops.solve_triangular(
             transpose(factor),

@@ -150,13 +150,13 @@ class KanervaMemory(MatrixNormalMemory):
             # Apart from the streams of a read that is given the same seed.
             key_seed, latent_seed = split_seed(fold_in(seed, 1), 2)
             keys, latents = key.sample(key_seed), latent.sample(latent_seed)
-        prior = self.prior(ops.shape(codes)[0])
+        identity = ops.eye(self.memory_size, dtype=self.compute_dtype)
         mean, covariance = batch_write(
             latents,
             self.address(keys),
             self.weights_of(codes, weights),
-            prior["mean"],
-            prior["covariance"],
+            self.memory_mean,
+            identity / self.prior_variance,
             self.noise_variance,
         )
         return {"mean": mean, "covariance": covariance}

@@ -111,13 +111,17 @@ class MatrixNormalMemory(keras.layers.Layer):
             )
         return ops.exp(ops.clip(self.noise_log_variance, *_LOG_VARIANCE_RANGE))
 
+    @property
+    def prior_variance(self) -> Any:
+        """u0, a scalar tensor."""
+        return ops.exp(ops.clip(self.memory_log_variance, *_LOG_VARIANCE_RANGE))
+
     def prior(self, batch_size: Any) -> dict[str, Any]:
         """The memory before anything was written, for each of B episodes."""
-        log_variance = ops.clip(self.memory_log_variance, *_LOG_VARIANCE_RANGE)
         identity = ops.eye(self.memory_size, dtype=self.compute_dtype)
         memory = {
             "mean": ops.convert_to_tensor(self.memory_mean),
-            "covariance": ops.exp(log_variance) * identity,
+            "covariance": self.prior_variance * identity,
         }
         return {
             name: ops.repeat(value[None], batch_size, axis=0)

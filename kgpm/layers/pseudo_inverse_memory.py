@@ -314,13 +314,14 @@ class PseudoInverseMemory(keras.layers.Layer):
         codes = ops.cast(codes, self.compute_dtype)
         seeds = split_seed(make_seed(seed), 3)
         mean = self.draw(memory, seeds[2])["mean"]
+        factor = None
         if self.read_ridge == "bayes" and self.solver == "ridge":
-            ridge = self.observation_noise**2
-            inverse = pseudo_inverse(mean, ridge=ridge)
+            # Mean and covariance of the posterior share a factorisation.
+            factor = self.address_posterior.precision_factor(mean)
+            w_mean = self.address_posterior.exact_mean(codes, mean, factor)
         else:
-            inverse = self._invert(mean)
-        w_mean = ops.matmul(codes, inverse)
-        draw = self.address_posterior(w_mean, mean, seeds[0])
+            w_mean = ops.matmul(codes, self._invert(mean))
+        draw = self.address_posterior(w_mean, mean, seeds[0], factor)
         noise = normal(ops.shape(codes), seeds[1], self.compute_dtype)
         latents = ops.matmul(draw.latents, mean)
         latents = latents + self.observation_noise * noise

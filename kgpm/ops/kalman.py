@@ -40,21 +40,22 @@ def batch_write(
     addresses: Any,
     weights: Any,
     mean: Any,
-    covariance: Any,
+    precision: Any,
     variance: Any,
 ) -> tuple[Any, Any]:
     """Writes codes at given addresses all at once.
 
     `P = U0^-1 + W^T W / s^2`, `U = P^-1`,
-    `R = R0 + U W^T (Z - W R0) / s^2`: what `sequential_write` of the same
-    codes gives, in any order, with two factorisations an episode.
+    `R = U (U0^-1 R0 + W^T Z / s^2)`: what `sequential_write` of the same
+    codes gives, in any order, with one factorisation an episode.
 
     Args:
         codes: Z, `[B, T, C]`.
         addresses: W, `[B, T, K]`.
         weights: `[B, T]`, 0 for a code that is absent, 1 for one to write.
-        mean: prior R0, `[B, K, C]`.
-        covariance: prior U0, `[B, K, K]`, positive definite.
+        mean: prior R0, `[B, K, C]`, or `[K, C]`, the same for all episodes.
+        precision: inverse of the prior's U0, `[B, K, K]` or `[K, K]`;
+            positive definite.
         variance: observation variance s^2, positive.
 
     Returns:
@@ -62,14 +63,14 @@ def batch_write(
         dtype of `codes`; computed in float64.
     """
     dtype = codes.dtype
-    codes, addresses, weights, mean, covariance, variance = _wide(
-        codes, addresses, weights, mean, covariance, variance
+    codes, addresses, weights, mean, precision, variance = _wide(
+        codes, addresses, weights, mean, precision, variance
     )
     observed = transpose(addresses * weights[..., None]) / variance
-    precision = _inverse(covariance) + ops.matmul(observed, addresses)
-    covariance = _inverse(symmetrize(precision))
-    error = codes - ops.matmul(addresses, mean)
-    mean = mean + ops.matmul(covariance, ops.matmul(observed, error))
+    covariance = _inverse(precision + ops.matmul(observed, addresses))
+    # Where the prior is the same for all episodes, so is its part of this.
+    target = ops.matmul(precision, mean) + ops.matmul(observed, codes)
+    mean = ops.matmul(covariance, target)
     return ops.cast(mean, dtype), ops.cast(_keep_positive(covariance), dtype)
 
 
@@ -84,7 +85,8 @@ def sequential_write(
     """`batch_write`, one code after the other: slow, and of the same result.
 
     `u = U w`, `v = w^T u + s^2`, `R += u (z - w R) / v`, `U -= u u^T / v`.
-    Arguments and results are those of `batch_write`.
+    Arguments and results are those of `batch_write`, but for the covariance
+    of the prior, `[B, K, K]`, in place of its inverse.
     """
 
     def address(inputs: Any, mean: Any) -> Any:
