@@ -275,11 +275,15 @@ def _callbacks(
     """
     hyperparameters = {
         flag.name: flag.value
-        for group in ("data", "model", "optimisation")
+        for group in ("data", "optimisation")
         for flag in flags.flags_in_group(values, group)
         if flag.name not in ("data_dir", "download")
     }
-    hyperparameters["seed"] = values.seed
+    hyperparameters.update(
+        flags.model_arguments(values, type(job.model)),
+        model=values.model,
+        seed=values.seed,
+    )
     figures = [job.model.monitor, "nelbo", *job.model.term_names]
     figures = list(dict.fromkeys(figures))
     callbacks: list[keras.callbacks.Callback] = [
