@@ -131,13 +131,12 @@ class MatrixNormalMemory(keras.layers.Layer):
     def kl(self, memory: dict[str, Any]) -> Any:
         """KL of the written memory from its prior, `[B]` in nats."""
         prior = self.prior(ops.shape(memory["mean"])[0])
-        # A hundred columns multiply the rounding of the determinants.
-        arguments = [
-            ops.cast(nest[name], "float64")
-            for nest in (memory, prior)
-            for name in ("mean", "covariance")
-        ]
-        return ops.cast(kl_matrix_normal(*arguments), self.compute_dtype)
+        return kl_matrix_normal(
+            memory["mean"],
+            memory["covariance"],
+            prior["mean"],
+            prior["covariance"],
+        )
 
     def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
         """M drawn from MN(R, U, I), one for each episode.
@@ -149,13 +148,8 @@ class MatrixNormalMemory(keras.layers.Layer):
         mean = memory["mean"]
         if "covariance" not in memory:
             return memory
-        noise = normal(ops.shape(mean), seed, "float64")
-        drawn = sample_matrix_normal(
-            ops.cast(mean, "float64"),
-            ops.cast(memory["covariance"], "float64"),
-            noise,
-        )
-        return {"mean": ops.cast(drawn, self.compute_dtype)}
+        noise = normal(ops.shape(mean), seed, self.compute_dtype)
+        return {"mean": sample_matrix_normal(mean, memory["covariance"], noise)}
 
     def weights_of(self, codes: Any, weights: Any) -> Any:
         """Weights `[B, T]` as a tensor, by default all 1."""

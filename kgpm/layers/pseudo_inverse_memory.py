@@ -293,11 +293,9 @@ class PseudoInverseMemory(keras.layers.Layer):
         """
         if "covariance" not in memory:
             return memory
-        mean = ops.cast(memory["mean"], "float64")
-        noise = normal(ops.shape(mean), seed, "float64")
-        covariance = ops.cast(memory["covariance"], "float64")
-        drawn = sample_matrix_normal(mean, covariance, noise)
-        return {"mean": ops.cast(drawn, self.compute_dtype)}
+        mean = memory["mean"]
+        noise = normal(ops.shape(mean), seed, self.compute_dtype)
+        return {"mean": sample_matrix_normal(mean, memory["covariance"], noise)}
 
     def sample(self, codes: Any, memory: dict[str, Any], seed: Any) -> Draw:
         """Draws read-outs as the bound needs them.
@@ -357,13 +355,12 @@ class PseudoInverseMemory(keras.layers.Layer):
                 "received writer='direct', whose memory has no density."
             )
         prior = self.prior(ops.shape(memory["mean"])[0])
-        # A hundred columns multiply the rounding of the determinants.
-        arguments = [
-            ops.cast(nest[name], "float64")
-            for nest in (memory, prior)
-            for name in ("mean", "covariance")
-        ]
-        return ops.cast(kl_matrix_normal(*arguments), self.compute_dtype)
+        return kl_matrix_normal(
+            memory["mean"],
+            memory["covariance"],
+            prior["mean"],
+            prior["covariance"],
+        )
 
     @property
     def _steps(self) -> int:

@@ -71,7 +71,8 @@ def kl_matrix_normal(
 
     `MN(R, U, I)` from `MN(R0, U0, I)`, with full log-determinants:
     `1/2 [C (tr(U0^-1 U) - K + ln|U0| - ln|U|)
-    + tr((R - R0)^T U0^-1 (R - R0))]`.
+    + tr((R - R0)^T U0^-1 (R - R0))]`, in float64, because C columns multiply
+    the rounding of the determinants.
 
     Args:
         mean: R, `[..., K, C]`.
@@ -80,8 +81,13 @@ def kl_matrix_normal(
         prior_covariance: U0, `[..., K, K]` with the same leading axes.
 
     Returns:
-        `[...]`.
+        `[...]`, in the dtype of `mean`.
     """
+    dtype = mean.dtype
+    mean, covariance, prior_mean, prior_covariance = (
+        ops.cast(value, "float64")
+        for value in (mean, covariance, prior_mean, prior_covariance)
+    )
     rows, columns = mean.shape[-2], mean.shape[-1]
     factor = ops.cholesky(covariance)
     prior_factor = ops.cholesky(prior_covariance)
@@ -89,18 +95,21 @@ def kl_matrix_normal(
     trace = ops.sum(ops.diagonal(ratio, axis1=-2, axis2=-1), axis=-1)
     shift = ops.solve_triangular(prior_factor, mean - prior_mean, lower=True)
     determinants = log_determinant(prior_factor) - log_determinant(factor)
-    return 0.5 * (
+    divergence = 0.5 * (
         columns * (trace - rows + determinants)
         + ops.sum(ops.square(shift), axis=(-2, -1))
     )
+    return ops.cast(divergence, dtype)
 
 
 def sample_matrix_normal(mean: Any, covariance: Any, noise: Any) -> Any:
     """`R + chol(U) noise`: a draw of MN(R, U, I) from standard noise.
 
-    All `[..., K, C]` but `covariance`, `[..., K, K]`.
+    All `[..., K, C]` but `covariance`, `[..., K, K]`, which is factorised in
+    float64; the draw has the dtype of `mean`.
     """
-    return mean + ops.matmul(ops.cholesky(covariance), noise)
+    factor = ops.cast(ops.cholesky(ops.cast(covariance, "float64")), mean.dtype)
+    return mean + ops.matmul(factor, noise)
 
 
 def symmetrize(matrix: Any) -> Any:
