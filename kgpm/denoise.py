@@ -18,6 +18,7 @@ from kgpm.cli import flags
 from kgpm.cli import stored_run_flags
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.main import run
+from kgpm.cli.run_flags import apply_run_flags
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -62,11 +63,11 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.training import noises
     from kgpm.training import pictures
     from kgpm.training import sheets
+    from kgpm.training.files import write_json
     from kgpm.training.retrieval import is_binary
     from kgpm.training.retrieval import measure_retrieval
     from kgpm.training.retrieval_report import retrieval_panels
     from kgpm.training.retrieval_report import retrieval_table
-    from kgpm.training.run_directory import write_json
 
     model, images = open_run(values)
     level = values.level
@@ -130,6 +131,6 @@ if __name__ == "__main__":
             main,
             define_flags,
             __doc__,
-            reads_run=lambda values: True,
+            check=apply_run_flags,
         )
     )

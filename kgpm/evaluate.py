@@ -15,6 +15,8 @@ from kgpm.cli import flags
 from kgpm.cli import stored_run_flags
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.main import run
+from kgpm.cli.run_flags import apply_run_flags
+from kgpm.training.run_directory import RunDirectory
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -43,7 +45,6 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.training.evaluation import evaluate
     from kgpm.training.report import format_table
     from kgpm.training.report import write_metrics
-    from kgpm.training.run_directory import RunDirectory
 
     model, images = open_run(values)
     result = evaluate(
@@ -79,6 +80,6 @@ if __name__ == "__main__":
             main,
             define_flags,
             __doc__,
-            reads_run=lambda values: True,
+            check=apply_run_flags,
         )
     )

@@ -15,6 +15,7 @@ from kgpm.cli import flags
 from kgpm.cli import stored_run_flags
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.main import run
+from kgpm.cli.run_flags import apply_run_flags
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -87,6 +88,6 @@ if __name__ == "__main__":
             main,
             define_flags,
             __doc__,
-            reads_run=lambda values: True,
+            check=apply_run_flags,
         )
     )

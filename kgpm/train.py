@@ -9,6 +9,8 @@ import sys
 
 from kgpm.cli import flags
 from kgpm.cli.main import run
+from kgpm.cli.run_flags import apply_run_flags
+from kgpm.training.run_directory import RunDirectory
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -18,6 +20,13 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.define_model_flags(values)
     flags.define_optimisation_flags(values)
     flags.define_training_flags(values)
+
+
+def check(values: flags.FlagValues) -> None:
+    """Refuses a `--model_dir` at once; takes a resumed run's flags from it."""
+    RunDirectory(values.model_dir).check(values.resume)
+    if values.resume:
+        apply_run_flags(values)
 
 
 def main(values: flags.FlagValues) -> None:
@@ -37,6 +46,6 @@ if __name__ == "__main__":
             main,
             define_flags,
             __doc__,
-            reads_run=lambda values: values.resume,
+            check=check,
         )
     )

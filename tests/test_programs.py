@@ -11,7 +11,10 @@ from kgpm import evaluate
 from kgpm import generate
 from kgpm.cli import flags
 from kgpm.cli.main import run
-from kgpm.training import run_directory
+from kgpm.cli.run_flags import apply_run_flags
+from kgpm.training.run_directory import RunDirectory
+from kgpm.training.stored_model import load_model
+from kgpm.training.stored_model import save_model
 
 PROGRAMS = {"evaluate": evaluate, "generate": generate, "denoise": denoise}
 
@@ -25,7 +28,7 @@ def call(program, *arguments):
         module.__doc__,
         # Determinism is for the process, and these tests share one.
         [*arguments, "--nodeterministic"],
-        reads_run=lambda values: True,
+        check=apply_run_flags,
     )
 
 
@@ -51,12 +54,12 @@ def finished_run(tmp_path_factory):
             "--batch_size=6",
         ]
     )
-    run_directory.RunDirectory(path).create()
+    RunDirectory(path).create()
     save_run_flags(values)
     keras.utils.set_random_seed(0)
     model = GPM(image_shape=(8, 8, 1), memory_size=8, code_size=12, width=4)
-    checkpoint = run_directory.RunDirectory(path).checkpoint("best")
-    run_directory.save_model(model, checkpoint)
+    checkpoint = RunDirectory(path).checkpoint("best")
+    save_model(model, checkpoint)
     return path
 
 
@@ -65,7 +68,7 @@ def conditional_bound(path, seed):
     from kgpm import data
     from kgpm import ops
 
-    model = run_directory.load_model(path)
+    model = load_model(path)
     total = count = 0.0
     batches = data.episodes(
         "digits",

@@ -24,7 +24,7 @@ def run(
     description: str,
     argv: Sequence[str] | None = None,
     *,
-    reads_run: Callable[[flags.FlagValues], bool] = lambda values: False,
+    check: Callable[[flags.FlagValues], None] = lambda values: None,
 ) -> int:
     """Runs a program: flags in, exit code out.
 
@@ -36,8 +36,8 @@ def run(
         define_flags: defines the program's flags on a new `FlagValues`.
         description: what `--help` shows above the flags.
         argv: arguments without the program's name; `sys.argv[1:]` if None.
-        reads_run: whether the flags of the run in `--model_dir` stand in for
-            those that are not on the command line (`apply_run_flags`).
+        check: called with the parsed flags before TensorFlow loads, which
+            takes seconds: for what can be read or refused at once.
 
     Returns:
         0, or 2 after a user's mistake (one sentence went to stderr), or 130
@@ -52,12 +52,8 @@ def run(
         return 0
     try:
         parse(values, arguments)
+        check(values)
         quiet.import_tensorflow()
-        if reads_run(values):
-            # It imports Keras, whose import has to be a quiet one.
-            from kgpm.cli.run_flags import apply_run_flags
-
-            apply_run_flags(values)
         prepare(values)
         main(values)
         sys.stdout.flush()

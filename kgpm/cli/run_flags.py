@@ -2,8 +2,8 @@
 
 from kgpm.cli import flags
 from kgpm.errors import UserError
+from kgpm.training.files import write_text
 from kgpm.training.run_directory import RunDirectory
-from kgpm.training.run_directory import write_text
 
 # What belongs to one start of a program and not to the run.
 _NOT_OF_THE_RUN = frozenset(["model_dir", "resume", "verbose"])

@@ -9,7 +9,7 @@ from kgpm.cli.run_flags import apply_run_flags
 from kgpm.cli.training_job import check_pixels
 from kgpm.cli.training_job import load_split
 from kgpm.errors import UserError
-from kgpm.training.run_directory import load_model
+from kgpm.training.stored_model import load_model
 
 
 def open_run(values: flags.FlagValues) -> tuple[Any, data.ImageSet]:

@@ -30,9 +30,9 @@ from kgpm.training.report import format_table
 from kgpm.training.report import write_metrics
 from kgpm.training.retrieval import is_binary
 from kgpm.training.run_directory import RunDirectory
-from kgpm.training.run_directory import check_same_model
-from kgpm.training.run_directory import load_model
 from kgpm.training.stop_on_nan import StopOnNaN
+from kgpm.training.stored_model import check_same_model
+from kgpm.training.stored_model import load_model
 from kgpm.training.tensorboard import tensorboard_callbacks
 from kgpm.training.throughput import Throughput
 from kgpm.training.time_limit import TimeLimit
@@ -65,18 +65,16 @@ class TrainingJob:
 def prepare_job(values: flags.FlagValues) -> TrainingJob:
     """Loads and checks the data, builds the model, restores the backup.
 
-    Nothing is written but empty directories, so that a mistake found here
-    leaves `--model_dir` free for the next try.
+    The directories of the run are made last: a mistake leaves no trace.
 
     Args:
         values: the flags of `kgpm.train`.
 
     Raises:
         UserError: for any flag or file that does not fit.
-        OSError: if the directory cannot be written.
+        OSError: if the directory cannot be written or a file not be read.
     """
     run = RunDirectory(values.model_dir)
-    run.create(resume=values.resume)
     constructor = models.get(values.model)
     arguments = flags.model_arguments(values, constructor)
     train = load_split(values, "train")
@@ -99,9 +97,9 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     progress = Progress()
     if values.resume:
         progress = restore_backup(run.backup, model)
-    return TrainingJob(
-        run, train, _batches(values, validation), model, steps, progress
-    )
+    batches = _batches(values, validation)
+    run.create()
+    return TrainingJob(run, train, batches, model, steps, progress)
 
 
 def fit(values: flags.FlagValues, job: TrainingJob) -> None:

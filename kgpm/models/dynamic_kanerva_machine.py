@@ -88,17 +88,3 @@ class DynamicKanervaMachine(MemoryModel):
             **kwargs,
         )
         self.built = True
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            observation_noise=self.memory.observation_noise,
-            learn_observation_noise=self.memory.learn_observation_noise,
-            address_noise=self.memory.address_noise,
-            num_opt_iters=self.memory.num_opt_iters,
-            learn_prior=self.memory.learn_prior,
-            autoencoder_weight=self.autoencoder_weight,
-            memory_kl_weight=self.memory_kl_weight,
-        )
-        return config

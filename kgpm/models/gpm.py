@@ -173,20 +173,4 @@ class GPM(MemoryModel):
             )
 
     def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            observation_noise=self.memory.observation_noise,
-            writer=self.memory.writer,
-            write_noise=self.memory.write_noise,
-            write_refine_steps=self.memory.write_refine_steps,
-            solver=self.memory.solver,
-            solver_iterations=self.memory.solver_iterations,
-            read_ridge=self.memory.read_ridge,
-            posterior=self.memory.posterior,
-            ordering=self.ordering,
-            autoencoder_weight=self.autoencoder_weight,
-            memory_kl_weight=self.memory_kl_weight,
-            shared_noise=self.memory.shared_noise,
-        )
-        return config
+        return {**super().get_config(), "ordering": self.ordering}

@@ -92,17 +92,3 @@ class KanervaMachine(MemoryModel):
             **kwargs,
         )
         self.built = True
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            key_size=self.memory.key_size,
-            hidden_size=self.memory.hidden_size,
-            observation_noise=self.memory.observation_noise,
-            learn_observation_noise=self.memory.learn_observation_noise,
-            learn_prior=self.memory.learn_prior,
-            autoencoder_weight=self.autoencoder_weight,
-            memory_kl_weight=self.memory_kl_weight,
-        )
-        return config

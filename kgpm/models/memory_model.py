@@ -255,3 +255,16 @@ class MemoryModel(LatentModel):
         written = ops.maximum(ops.sum(weights, axis=1), 1.0)
         share = self.memory.kl(memory) / written
         return {KL_MEMORY: ops.broadcast_to(share[:, None], shape)}
+
+    def get_config(self) -> dict:
+        """The arguments of the networks, of the memory and of the loss."""
+        memory = self.memory.get_config()
+        # What every layer has is not an argument of the model.
+        for name in ("name", "trainable", "dtype"):
+            del memory[name]
+        return {
+            **super().get_config(),
+            **memory,
+            "autoencoder_weight": self.autoencoder_weight,
+            "memory_kl_weight": self.memory_kl_weight,
+        }

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from kgpm.errors import UserError
-from kgpm.training.run_directory import atomic_path
-from kgpm.training.run_directory import read_json
-from kgpm.training.run_directory import write_json
+from kgpm.training.files import atomic_path
+from kgpm.training.files import read_json
+from kgpm.training.files import write_json
 
 
 @dataclasses.dataclass

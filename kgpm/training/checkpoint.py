@@ -7,11 +7,11 @@ import keras
 from kgpm.training.averaged_weights import averaged_weights
 from kgpm.training.backup import Progress
 from kgpm.training.backup import save_backup
+from kgpm.training.files import copy_file
+from kgpm.training.files import write_json
 from kgpm.training.run_directory import RunDirectory
-from kgpm.training.run_directory import copy_file
-from kgpm.training.run_directory import describe_model
-from kgpm.training.run_directory import save_model
-from kgpm.training.run_directory import write_json
+from kgpm.training.stored_model import describe_model
+from kgpm.training.stored_model import save_model
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kgpm import ops
 from kgpm.training import pictures
-from kgpm.training.run_directory import write_text
+from kgpm.training.files import write_text
 
 
 class MemoryProjector(keras.callbacks.Callback):

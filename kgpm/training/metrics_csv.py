@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from kgpm.training.run_directory import write_text
+from kgpm.training.files import write_text
 
 
 def metrics_csv(path: Path, first_epoch: int) -> keras.callbacks.CSVLogger:

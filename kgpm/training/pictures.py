@@ -18,8 +18,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kgpm.errors import UserError
+from kgpm.training.files import atomic_path
 from kgpm.training.panel import Panel
-from kgpm.training.run_directory import atomic_path
 
 _DPI = 100
 _FONT_SIZE = 9

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kgpm.training.run_directory import write_json
+from kgpm.training.files import write_json
 
 _ROWS = {
     "A": "A   conditional",

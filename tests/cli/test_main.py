@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -31,6 +33,27 @@ def test_a_program_gets_its_flags(capfd):
     assert run_main(lambda values: seen.append(values.seed), "--seed=5") == 0
     assert seen == [5]
     assert capfd.readouterr().err == ""
+
+
+def test_a_used_directory_is_refused_before_tensorflow_loads(tmp_path):
+    (tmp_path / "file").write_text("")
+    program = """
+import sys
+from kgpm import train
+from kgpm.cli.main import run
+code = run("t", train.main, train.define_flags, "", sys.argv[1:],
+           check=train.check)
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+sys.exit(code)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program, f"--model_dir={tmp_path}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 2, result.stderr
+    assert "is not empty: add --resume" in result.stderr
 
 
 @pytest.mark.parametrize(

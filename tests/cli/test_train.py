@@ -46,7 +46,7 @@ def in_process(monkeypatch, capfd):
             train.define_flags,
             "Doc.",
             arguments,
-            reads_run=lambda values: values.resume,
+            check=train.check,
         )
         return code, capfd.readouterr().err
 
@@ -78,9 +78,9 @@ BAD = {
         "celeb_a",
     ),
     "a used directory": (["--model_dir=TMP/used"], "add --resume"),
-    "nothing to resume": (["--resume"], "--model_dir"),
+    "nothing to resume": (["--resume"], "found no run"),
     "a file": (["--model_dir=TMP/used/file"], "is a file"),
-    "below a file": (["--model_dir=TMP/used/file/run"], "Not a directory"),
+    "below a file": (["--model_dir=TMP/used/file/run"], "file is a file"),
     "not writable": (["--model_dir=/proc/run"], "/proc/run"),
 }
 
@@ -101,8 +101,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(case, in_process, tmp_path):
     assert err.startswith("kgpm.train: ") and err.count("\n") == 1, err
     assert message in err
     assert (tmp_path / "used" / "file").read_text() == "mine"
-    # What failed before it began leaves the directory free to begin again.
-    assert not list((tmp_path / "run").rglob("*.*"))
+    # What failed before it began leaves no trace.
+    assert not (tmp_path / "run").exists()
 
 
 def test_pixels_are_checked_by_their_levels():
@@ -201,16 +201,16 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
 
 def test_another_model_is_not_resumed(in_process, tmp_path):
     from kgpm.models import GPM
-    from kgpm.training import run_directory
+    from kgpm.training.files import write_json
+    from kgpm.training.run_directory import RunDirectory
+    from kgpm.training.stored_model import describe_model
 
     values = train_values(tmp_path)
-    stored = run_directory.RunDirectory(tmp_path)
+    stored = RunDirectory(tmp_path)
     stored.create()
     training_job.save_run_flags(values)
     model = GPM((8, 8, 1), memory_size=2, code_size=4, width=4)
-    run_directory.write_json(
-        stored.backup / "model.json", run_directory.describe_model(model)
-    )
+    write_json(stored.backup / "model.json", describe_model(model))
     resumed = (f"--model_dir={tmp_path}", "--resume")
     assert in_process(*resumed) == (0, "")
     code, err = in_process(*resumed, "--code_size=5")

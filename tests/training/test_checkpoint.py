@@ -13,11 +13,11 @@ from kgpm.training.backup import Progress
 from kgpm.training.backup import restore_backup
 from kgpm.training.backup import save_backup
 from kgpm.training.checkpoint import Checkpoint
+from kgpm.training.files import read_json
 from kgpm.training.optimizer import make_optimizer
 from kgpm.training.run_directory import RunDirectory
-from kgpm.training.run_directory import load_model
-from kgpm.training.run_directory import read_json
 from kgpm.training.stop_on_nan import StopOnNaN
+from kgpm.training.stored_model import load_model
 
 # Keras turns its variables into arrays by a protocol that NumPy 2 has
 # deprecated.
