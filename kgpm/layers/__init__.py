@@ -1,9 +1,12 @@
 """Keras layers: memories, posteriors, encoders and decoders."""
 
 from kgpm.layers.address_posterior import AddressPosterior
+from kgpm.layers.block_memory import BlockMemory
 from kgpm.layers.choices import check_choice
+from kgpm.layers.dense_memory import DenseMemory
 from kgpm.layers.draw import Draw
 from kgpm.layers.dynamic_kanerva_memory import DynamicKanervaMemory
+from kgpm.layers.evo_norm_s0 import EvoNormS0
 from kgpm.layers.fast_group_normalization import FastGroupNormalization
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.gaussian_head import GaussianHead
@@ -13,13 +16,21 @@ from kgpm.layers.kanerva_memory import KanervaMemory
 from kgpm.layers.ordering_lstm import OrderingLSTM
 from kgpm.layers.pseudo_inverse_memory import PseudoInverseMemory
 from kgpm.layers.residual_block import ResidualBlock
+from kgpm.layers.spectral_dense import SpectralDense
+from kgpm.layers.temporal_shift_block import TemporalShiftBlock
+from kgpm.layers.temporal_shift_resnet import TemporalShiftResNet
+from kgpm.layers.trace_prior import TracePrior
 from kgpm.layers.transposed_convolution import TransposedConvolution
+from kgpm.layers.transposed_decoder import TransposedDecoder
 
 __all__ = [
     "AddressPosterior",
+    "BlockMemory",
+    "DenseMemory",
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
+    "EvoNormS0",
     "FastGroupNormalization",
     "GaussianHead",
     "ImageDecoder",
@@ -28,6 +39,11 @@ __all__ = [
     "OrderingLSTM",
     "PseudoInverseMemory",
     "ResidualBlock",
+    "SpectralDense",
+    "TemporalShiftBlock",
+    "TemporalShiftResNet",
+    "TracePrior",
     "TransposedConvolution",
+    "TransposedDecoder",
     "check_choice",
 ]

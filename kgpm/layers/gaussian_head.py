@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.layers.spectral_dense import SpectralDense
 from kgpm.ops import normal
 
 _LEAST_SCALE = 1e-4
@@ -19,6 +20,20 @@ class DiagonalGaussian(NamedTuple):
     mean: Any
     log_variance: Any
 
+    @classmethod
+    def of(
+        cls, parameters: Any, initial_scale: float = 1.0
+    ) -> "DiagonalGaussian":
+        """From the output of a network, `[..., 2 size]`: mean and raw scale.
+
+        The scale is `softplus(raw + shift) + 1e-4`, `initial_scale` (to 1e-4)
+        where raw is 0.
+        """
+        mean, raw = ops.split(parameters, 2, axis=-1)
+        shift = math.log(math.expm1(initial_scale))
+        scale = ops.softplus(raw + shift) + _LEAST_SCALE
+        return cls(mean, 2.0 * ops.log(scale))
+
     def sample(self, seed: Any) -> Any:
         """One draw for each mean, `[..., size]`."""
         noise = normal(ops.shape(self.mean), seed, self.mean.dtype)
@@ -27,19 +42,22 @@ class DiagonalGaussian(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="kgpm")
 class GaussianHead(keras.layers.Layer):
-    """A two-layer network that predicts a diagonal Gaussian.
+    """A small dense network that predicts a diagonal Gaussian.
 
-    The scale is `softplus(raw + shift) + 1e-4`, and the same scale is drawn
-    with and charged for.
+    The same scale (`DiagonalGaussian.of`) is drawn with and charged for.
 
     Args:
         size: dimensions of the Gaussian.
-        hidden_size: units of the ReLU layer before the linear one.
-        initial_scale: the scale where `raw` is 0, near which a head starts.
+        hidden_size: units of each layer before the last, linear one.
+        num_hidden: number of these layers.
+        activation: of these layers; `None` for a deep linear network.
+        spectral: whether these layers have spectral norm one.
+        initial_scale: the scale near which a head starts.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
         features: `[..., F]`.
+        training: whether spectral norms are followed.
 
     Returns:
         `DiagonalGaussian` over `[..., size]`.
@@ -52,13 +70,16 @@ class GaussianHead(keras.layers.Layer):
         self,
         size: int,
         hidden_size: int,
+        num_hidden: int = 1,
+        activation: str | None = "relu",
+        spectral: bool = False,
         initial_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        if size < 1 or hidden_size < 1:
+        if min(size, hidden_size, num_hidden) < 1:
             raise UserError(
-                "Expected size and hidden_size of at least 1, received "
-                f"{size} and {hidden_size}."
+                "Expected size, hidden_size and num_hidden of at least 1, "
+                f"received {size}, {hidden_size} and {num_hidden}."
             )
         if initial_scale <= 0.0:
             raise UserError(
@@ -69,33 +90,53 @@ class GaussianHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.size = size
         self.hidden_size = hidden_size
+        self.num_hidden = num_hidden
+        self.activation = activation
+        self.spectral = spectral
         self.initial_scale = initial_scale
         policy = self.dtype_policy
-        self.hidden = keras.layers.Dense(
-            hidden_size, activation="relu", dtype=policy, name="hidden"
-        )
+        kind = SpectralDense if spectral else keras.layers.Dense
+        self.hidden = [
+            kind(
+                hidden_size,
+                activation=activation,
+                dtype=policy,
+                name=f"hidden_{i}",
+            )
+            for i in range(num_hidden)
+        ]
         self.output_layer = keras.layers.Dense(
             2 * size, dtype=policy, name="output"
         )
 
     def build(self, input_shape: tuple) -> None:
-        self.hidden.build(input_shape)
-        self.output_layer.build((*input_shape[:-1], self.hidden_size))
+        shape = input_shape
+        for layer in self.hidden:
+            layer.build(shape)
+            shape = (*input_shape[:-1], self.hidden_size)
+        self.output_layer.build(shape)
         self.built = True
 
-    def call(self, features: Any) -> DiagonalGaussian:
-        mean, raw = ops.split(
-            self.output_layer(self.hidden(features)), 2, axis=-1
+    def call(
+        self, features: Any, training: bool | None = None
+    ) -> DiagonalGaussian:
+        for layer in self.hidden:
+            if self.spectral:
+                features = layer(features, training=training)
+            else:
+                features = layer(features)
+        return DiagonalGaussian.of(
+            self.output_layer(features), self.initial_scale
         )
-        shift = math.log(math.expm1(self.initial_scale))
-        scale = ops.softplus(raw + shift) + _LEAST_SCALE
-        return DiagonalGaussian(mean, 2.0 * ops.log(scale))
 
     def get_config(self) -> dict:
         config = super().get_config()
         config.update(
             size=self.size,
             hidden_size=self.hidden_size,
+            num_hidden=self.num_hidden,
+            activation=self.activation,
+            spectral=self.spectral,
             initial_scale=self.initial_scale,
         )
         return config

@@ -84,7 +84,7 @@ class KanervaMemory(MatrixNormalMemory):
 
         def head(size: int, scale: float, name: str) -> GaussianHead:
             return GaussianHead(
-                size, hidden_size, scale, dtype=policy, name=name
+                size, hidden_size, initial_scale=scale, dtype=policy, name=name
             )
 
         # Keys as noisy as their prior say nothing of the image: the memory

@@ -30,6 +30,10 @@ from kgpm.ops.random import make_seed
 from kgpm.ops.random import normal
 from kgpm.ops.random import split_seed
 from kgpm.ops.random import uniform
+from kgpm.ops.temporal_shift import temporal_shift
+from kgpm.ops.windows import bounded_windows
+from kgpm.ops.windows import read_windows
+from kgpm.ops.windows import share_inside
 
 __all__ = [
     "DEFAULT_ITERATIONS",
@@ -37,6 +41,7 @@ __all__ = [
     "SOLVERS",
     "add_diagonal",
     "batch_write",
+    "bounded_windows",
     "check_solver",
     "cholesky_solve",
     "fold_in",
@@ -55,11 +60,14 @@ __all__ = [
     "nelbo_full",
     "normal",
     "pseudo_inverse",
+    "read_windows",
     "ridge_address",
     "sample_matrix_normal",
     "sequential_write",
+    "share_inside",
     "split_seed",
     "symmetrize",
+    "temporal_shift",
     "transpose",
     "uniform",
 ]

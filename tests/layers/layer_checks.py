@@ -14,6 +14,7 @@ def run_layer_test(
     inputs,
     shapes,
     num_weights,
+    num_frozen=0,
     call=None,
     bfloat16=None,
     model_dir=None,
@@ -25,7 +26,8 @@ def run_layer_test(
         config: its constructor's arguments, without a dtype.
         inputs: tuple of NumPy arrays, the arguments of `call`.
         shapes: expected shapes, one for each tensor of the flattened outputs.
-        num_weights: expected number of weights, all of them trainable.
+        num_weights: expected number of trainable weights.
+        num_frozen: of those that are not trained.
         call: function of a layer and the inputs; the layer itself by default.
         bfloat16: dtype of the outputs under `mixed_bfloat16`; `None` where
             the layer is not meant for it.
@@ -50,8 +52,9 @@ def run_layer_test(
     assert [tuple(value.shape) for value in outputs] == shapes
     assert {value.dtype for value in outputs} == {tf.float32}
     assert all(np.all(np.isfinite(value)) for value in outputs)
-    assert len(layer.weights) == num_weights
-    assert len({weight.path for weight in layer.weights}) == num_weights
+    count = num_weights + num_frozen
+    assert len(layer.weights) == count
+    assert len({weight.path for weight in layer.weights}) == count
 
     variables = layer.trainable_variables
     assert len(variables) == num_weights

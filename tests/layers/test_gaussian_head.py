@@ -65,9 +65,9 @@ def test_drawn_scale_is_the_charged_one():
     assert abs(np.corrcoef(draws.T)[0, 1]) < 4.5 / np.sqrt(count)
 
 
-@pytest.mark.parametrize("sizes", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("sizes", [(0, 1), (1, 0), (1, 1, 0)])
 def test_sizes_below_one(sizes):
-    with pytest.raises(UserError, match="size and hidden_size of at least 1"):
+    with pytest.raises(UserError, match="size, hidden_size and num_hidden of"):
         GaussianHead(*sizes)
 
 

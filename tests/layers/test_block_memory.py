@@ -1,0 +1,241 @@
+"""The memory of Kanerva++ and its ablation, against NumPy and TFP."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from kgpm import UserError
+from kgpm import ops
+from kgpm.layers import BlockMemory
+from kgpm.layers import DenseMemory
+
+tfd = tfp.distributions
+CODE, LATENT, READS = 6, 3, 2
+
+
+def make_block(**options):
+    options = {"memory_size": 12, "window_size": 8, "width": 4, **options}
+    return built(BlockMemory, **options)
+
+
+def make_dense(**options):
+    return built(DenseMemory, projection_size=7, **options)
+
+
+def built(constructor, num_reads=READS, **options):
+    keras.utils.set_random_seed(1)
+    layer = constructor(
+        CODE, LATENT, num_reads, hidden_size=5, dtype="float64", **options
+    )
+    layer.build()
+    return layer
+
+
+MEMORIES = {"block": make_block, "dense": make_dense}
+
+
+@pytest.fixture(params=sorted(MEMORIES))
+def layer(request):
+    return MEMORIES[request.param]()
+
+
+def codes(episodes=2, count=4, seed=2):
+    return np.random.default_rng(seed).normal(size=(episodes, count, CODE))
+
+
+def flat(memory):
+    return np.concatenate([np.ravel(v) for v in memory.values()])
+
+
+def test_a_write_sees_the_mean_code_alone(layer):
+    written = codes()
+    memory = layer.write(written)
+    shuffled = layer.write(written[:, ::-1])
+    np.testing.assert_allclose(flat(memory), flat(shuffled), atol=1e-12)
+    mean = layer.write_mean(tf.constant(written.mean(axis=1)))
+    np.testing.assert_allclose(flat(memory), flat(mean), atol=1e-12)
+
+
+def test_absent_codes_are_not_written(layer):
+    written = codes()
+    weights = np.array([[1, 1, 0, 1], [0, 0, 1, 1]])
+    memory = layer.write(written, weights)
+    for i in range(2):
+        present = written[i : i + 1, weights[i] > 0]
+        alone = layer.write(present)
+        np.testing.assert_allclose(
+            flat({k: v[i] for k, v in memory.items()}), flat(alone), atol=1e-12
+        )
+
+
+def test_an_empty_episode_is_the_prior(layer):
+    empty = layer.write(codes(), np.zeros((2, 4)))
+    np.testing.assert_allclose(flat(empty), flat(layer.prior(2)), atol=1e-12)
+
+
+def test_terms_are_tfps(layer):
+    """kl_z and kl_y of a draw whose keys are known from its seed."""
+    written = codes()
+    memory = layer.write(written)
+    draw = layer.sample(written, memory, seed=5)
+    key = layer.key_head(written)
+    key_seed, latent_seed = ops.split_seed(ops.make_seed(5), 2)
+    keys = key.sample(key_seed)
+    posterior = layer.posterior_head(written)
+    latents = posterior.sample(latent_seed)
+    prior = layer.latent_prior(memory, tf.reshape(keys, (2, 4, READS, 3)))
+
+    def normal(gaussian):
+        scale = tf.exp(0.5 * gaussian.log_variance)
+        return tfd.Independent(tfd.Normal(gaussian.mean, scale), 1)
+
+    standard = tfd.Independent(
+        tfd.Normal(tf.zeros_like(keys), tf.ones_like(keys)), 1
+    )
+    q_z, p_z, q_y = normal(posterior), normal(prior), normal(key)
+    np.testing.assert_allclose(draw.latents, latents, rtol=1e-12)
+    np.testing.assert_allclose(
+        draw.kl["kl_z"], q_z.kl_divergence(p_z), rtol=1e-9, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        draw.kl["kl_y"], q_y.kl_divergence(standard), rtol=1e-9, atol=1e-12
+    )
+    log_ratio = (
+        p_z.log_prob(latents)
+        + standard.log_prob(keys)
+        - q_z.log_prob(latents)
+        - q_y.log_prob(keys)
+    )
+    np.testing.assert_allclose(draw.log_ratio, log_ratio, rtol=1e-8)
+
+
+def test_standard_keys_cost_nothing(layer):
+    weights = layer.key_head.get_weights()
+    layer.key_head.set_weights([0.0 * w for w in weights])
+    memory = layer.write(codes())
+    # The scale of a zero output is 1 + 1e-4.
+    kl = layer.sample(codes(), memory, seed=1).kl["kl_y"]
+    np.testing.assert_allclose(kl, np.zeros((2, 4)), atol=1e-6)
+
+
+def test_the_divergence_of_the_latent_is_what_teaches_the_memory(layer):
+    """Gradients reach whatever writes and predicts through kl_z alone."""
+    written = tf.constant(codes())
+    with tf.GradientTape() as tape:
+        tape.watch(written)
+        draw = layer.sample(written, layer.write(written), seed=1)
+        loss = tf.reduce_sum(draw.kl["kl_z"])
+    heads = {
+        id(v)
+        for head in (layer.key_head, layer.posterior_head)
+        for v in head.variables
+    }
+    own = [v for v in layer.trainable_variables if id(v) not in heads]
+    assert own
+    for gradient in tape.gradient(loss, own):
+        assert np.any(gradient)
+
+
+def test_a_prior_that_saw_each_code_would_cheat(layer):
+    """Our prior is a function of the mean code and the keys alone.
+
+    Two codes with the same keys have the same prior, however they differ.
+    """
+    written = codes()
+    memory = layer.write(written)
+    keys = tf.ones((2, 4, READS, 3), "float64")
+    prior = layer.latent_prior(memory, keys)
+    spread = np.ptp(prior.mean.numpy(), axis=1)
+    np.testing.assert_allclose(spread, np.zeros((2, LATENT)), atol=1e-12)
+
+
+def test_reads_and_generation_come_from_the_prior(layer):
+    written = codes()
+    memory = layer.write(written)
+    keys = layer.keys_of(written)
+    np.testing.assert_array_equal(
+        layer.read(written, memory), layer.latent_prior(memory, keys).mean
+    )
+    draws = layer.sample_prior(memory, 5, seed=3)
+    assert draws.shape == (2, 5, LATENT)
+    np.testing.assert_array_equal(draws, layer.sample_prior(memory, 5, seed=3))
+
+
+def test_samples_at_keys_have_the_moments_of_the_prior(layer):
+    memory = {k: v[:1] for k, v in layer.write(codes()).items()}
+    key = np.random.default_rng(4).normal(size=(1, 1, READS, 3))
+    count = 4000
+    draws = layer.sample_at(memory, np.repeat(key, count, axis=1), seed=6)
+    prior = layer.latent_prior(memory, tf.constant(key))
+    mean = prior.mean.numpy()[0, 0]
+    scale = np.exp(0.5 * prior.log_variance.numpy()[0, 0])
+    draws = draws.numpy()[0]
+    assert np.all(np.abs(draws.mean(0) - mean) < 4.5 * scale / count**0.5)
+    error = np.abs(draws.std(0) - scale) / scale
+    assert np.all(error < 4.5 / (2 * count) ** 0.5)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3), (2, 5, 1, 3), (2, 5, READS, 2)])
+def test_keys_of_another_shape_are_refused(layer, shape):
+    memory = layer.write(codes())
+    with pytest.raises(UserError, match=r"keys of shape \[B, N, 2, 3\]"):
+        layer.sample_at(memory, np.zeros(shape), seed=0)
+
+
+def test_traces_are_windows_of_the_cells():
+    layer = make_block()
+    memory = layer.write(codes())
+    keys = np.random.default_rng(7).normal(size=(2, 4, READS, 3))
+    traces = layer.traces(memory, tf.constant(keys))
+    assert traces.shape == (2, 4, 8, 8, READS * 3)
+    one = ops.read_windows(memory["cells"][1:], keys[1:, 2:3, 1:], (8, 8))
+    np.testing.assert_allclose(traces[1, 2, ..., 3:], one[0, 0], atol=1e-12)
+    bounded = make_block(key_transform="bounded")
+    np.testing.assert_allclose(
+        bounded.traces(memory, tf.constant(keys)),
+        layer.traces(memory, ops.bounded_windows(tf.constant(keys))),
+    )
+
+
+def test_the_published_sizes():
+    layer = BlockMemory(512, 100)
+    layer.build()
+    assert layer.memory_floats == 64 * 64 * 3
+    assert layer.trace_prior.sides == [32, 15, 12, 5, 3]
+    assert [c.filters for c in layer.trace_prior.convolutions] == [
+        32,
+        64,
+        128,
+        256,
+    ]
+    assert layer.key_head.size == 6
+
+
+def test_the_ablation_has_as_many_parameters():
+    """Within 1% of what it takes the place of."""
+    block = BlockMemory(512, 100)
+    block.build()
+    replaced = block.writer.count_params() + block.trace_prior.count_params()
+    size = DenseMemory.projection_size_for(replaced, 512, 100, 2)
+    dense = DenseMemory(512, 100, 2, projection_size=size)
+    dense.build()
+    count = sum(part.count_params() for part in dense.projection)
+    assert abs(count - replaced) < 0.01 * replaced
+
+
+@pytest.mark.parametrize(
+    "constructor, options, message",
+    [
+        (BlockMemory, {"num_reads": 0}, "num_reads of at least 1"),
+        (DenseMemory, {"num_reads": 0}, "num_reads of at least 1"),
+        (BlockMemory, {"window_size": 65}, "window_size <= memory_size"),
+        (BlockMemory, {"memory_size": 65}, "4 to 64 pixels"),
+        (BlockMemory, {"key_transform": "free"}, "key_transform"),
+        (DenseMemory, {"projection_size": 0}, "projection_size"),
+    ],
+)
+def test_bad_arguments_are_refused(constructor, options, message):
+    with pytest.raises(UserError, match=message):
+        constructor(CODE, LATENT, **options)
