@@ -6,7 +6,8 @@ One write of T codes and one read of the same T, in float32, B episodes at
 once, and the same with gradients where --gradients asks. The sequential
 (Kalman) write takes the codes one after the other. A last table compares the
 memories: GPM's, that of the Dynamic Kanerva Machine, and that of the Kanerva
-Machine, whose exact write is one solve or, as an oracle, T updates.
+Machine, whose exact write is one solve or, as an oracle, T updates. Then the
+memory of Kanerva++ beside the encoder of the same images.
 """
 
 import argparse
@@ -20,9 +21,11 @@ quiet.import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
+from kgpm.layers import BlockMemory  # noqa: E402
 from kgpm.layers import DynamicKanervaMemory  # noqa: E402
 from kgpm.layers import KanervaMemory  # noqa: E402
 from kgpm.layers import PseudoInverseMemory  # noqa: E402
+from kgpm.layers import TemporalShiftResNet  # noqa: E402
 from kgpm.models import GPM  # noqa: E402
 from kgpm.ops import SOLVERS  # noqa: E402
 from kgpm.ops import batch_write  # noqa: E402
@@ -226,6 +229,48 @@ def measure_memories(arguments: argparse.Namespace) -> None:
     )
 
 
+def measure_blocks(arguments: argparse.Namespace) -> None:
+    """Prints write and read of Kanerva++'s memory beside its encoder."""
+    encoder = TemporalShiftResNet((28, 28, 1))
+    encoder.build()
+    memory = BlockMemory(encoder.code_size, latent_size=100)
+    memory.build()
+    length = 32
+    shape = [arguments.batch_size, length, *encoder.image_shape]
+    images = tf.random.stateless_uniform(shape, seed=[0, 0])
+    codes = noise(arguments, length, encoder.code_size)
+    keys = tf.random.stateless_normal([*shape[:2], memory.num_reads, 3], [1, 0])
+    cells = memory.write(codes)["cells"]
+    parts = {
+        "encoder (TSM-ResNet18)": (encoder, images),
+        "write": (lambda x: memory.write(x)["cells"], codes),
+        "read of the windows": (
+            lambda x: memory.traces({"cells": cells}, x),
+            keys,
+        ),
+        "windows to the prior": (
+            lambda x: memory.latent_prior({"cells": cells}, x).mean,
+            keys,
+        ),
+    }
+    times = {
+        name: seconds(arguments, function, inputs)
+        for name, (function, inputs) in parts.items()
+    }
+    whole = next(iter(times.values()))
+    print(
+        f"Kanerva++ as published: {shape[0] * length:,} images of 28x28, "
+        f"K={memory.num_reads} windows of 32x32 in 64x64x3 cells\n"
+    )
+    timing.print_table(
+        ("part", "ms", "share of the encoder"),
+        [
+            (name, f"{1e3 * value:.1f}", f"{value / whole:.1%}")
+            for name, value in times.items()
+        ],
+    )
+
+
 def main() -> None:
     arguments = parse_arguments()
     step = step_seconds(arguments)
@@ -242,6 +287,7 @@ def main() -> None:
         step,
     )
     measure_memories(arguments)
+    measure_blocks(arguments)
     print(f"Peak memory: {timing.peak_memory():.0f} MB")
 
 

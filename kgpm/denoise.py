@@ -27,6 +27,7 @@ def define_flags(values: flags.FlagValues) -> None:
         values, "Images to write and denoise."
     )
     stored_run_flags.define_reading_flags(values)
+    stored_run_flags.define_output_flag(values)
     string, integer, _, real, _ = definers(values, "program")
     string(
         "noise",
@@ -97,7 +98,7 @@ def main(values: flags.FlagValues) -> None:
     strip = Path(values.output or Path(values.model_dir) / f"{name}.png")
     curves = strip.with_name(f"{strip.stem}_curves.png")
     table = strip.with_suffix(".json")
-    title = f"{images.name}, {values.split} split: {values.noise} {level:g}"
+    title = f"{images.label}, {values.split} split: {values.noise} {level:g}"
     pictures.sheet(
         path=strip,
         title=title,

@@ -24,6 +24,7 @@ def define_flags(values: flags.FlagValues) -> None:
         values, "Images to write before generating."
     )
     stored_run_flags.define_reading_flags(values)
+    stored_run_flags.define_output_flag(values)
     _, integer, *_ = definers(values, "program")
     integer("num_samples", 16, "Images to generate.", lower_bound=1)
     integer(
@@ -72,7 +73,7 @@ def main(values: flags.FlagValues) -> None:
     pictures.sheet(
         path=path,
         title=(
-            f"{len(written)} images of {images.name} {shown}"
+            f"{len(written)} images of {images.label} {shown}"
             f"{times if values.repeat_written > 1 else ''}; left: distance of "
             "the last step from the nearest of them"
         ),

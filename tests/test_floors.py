@@ -18,8 +18,9 @@ FLOORS = (
     "data",
     "training",
     "cli",
+    "experiments",
 )
-PROGRAMS = ("train", "evaluate", "generate", "denoise")
+PROGRAMS = ("train", "evaluate", "generate", "denoise", "reproduce")
 # Data and models know nothing of each other, whatever their floors.
 STRANGERS = {("data", "models"), ("data", "layers")}
 

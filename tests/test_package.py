@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 CONFIGS = sorted((ROOT / "configs").glob("*.cfg"))
-PROGRAMS = ("train", "evaluate", "generate", "denoise")
+PROGRAMS = ("train", "evaluate", "generate", "denoise", "reproduce")
 # Where the name of an import is not the name of what is installed.
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -192,6 +192,21 @@ def test_the_agreed_configs_are_there():
         "gpm_cifar10",
         "gpm_cifar100",
         "celeba",
+        "km_omniglot",
+        "km_cifar10",
+        "dkm_omniglot",
+        "dkm_mnist",
+        "dkm_cifar10",
+        "vae_omniglot",
+        "vae_mnist",
+        "kpp_mnist",
+        "kpp_omniglot",
+        "kpp_cifar10",
+        "kpp_celeba",
+        "kpp_dmlab",
+        "kpp_imagenet32",
+        "kpp_dense_omniglot",
+        "kpp_digits",
     }
 
 
@@ -222,7 +237,7 @@ def test_a_config_makes_its_model(path):
         **flags.model_arguments(values, constructor),
     )
     if model.has_memory:
-        assert model.memory_size == values.memory_size
+        assert model.get_config()["memory_size"] == values.memory_size
     assert model.likelihood.name == values.likelihood
 
 

@@ -120,7 +120,7 @@ def define_optimisation_flags(values: FlagValues) -> None:
     enum(
         "optimizer",
         "adamw",
-        ["adam", "adamw", "lamb", "lion", "muon"],
+        ["adam", "adamw", "lamb", "lars_adam", "lion", "muon"],
         "Keras optimiser.",
     )
     real("learning_rate", 3e-4, "Highest learning rate.", lower_bound=1e-12)
@@ -189,7 +189,8 @@ def define_training_flags(values: FlagValues) -> None:
     real(
         "max_minutes",
         None,
-        "Minutes of training: no epoch starts that would end later.",
+        "Minutes of training: no epoch starts that would end later; without "
+        "it there is no limit.",
         lower_bound=0.0,
     )
     integer(

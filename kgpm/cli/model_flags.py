@@ -24,7 +24,7 @@ def define_model_flags(values: FlagValues) -> None:
     """
     string, integer, boolean, real, enum = definers(values, "model")
 
-    def integers(name: str, default: int, text: str) -> None:
+    def integers(name: str, default: int | None, text: str) -> None:
         absl_flags.DEFINE(
             _IntegersParser(),
             name,
@@ -39,22 +39,52 @@ def define_model_flags(values: FlagValues) -> None:
         "model",
         "gpm",
         "Name of the model: dkm (Dynamic Kanerva Machine), gpm (Generative "
-        "Pseudo-Inverse Memory), km (Kanerva Machine) or vae (variational "
-        "autoencoder).",
+        "Pseudo-Inverse Memory), km (Kanerva Machine), kpp (Kanerva++), "
+        "kpp_dense (its ablation) or vae (variational autoencoder).",
     )
-    integer("memory_size", 32, "Rows of the memory (K).", lower_bound=1)
-    integer("code_size", 100, "Dimension of a code (C).", lower_bound=1)
+    integer(
+        "memory_size",
+        None,
+        "Rows of the memory (K), or the side of the square of cells (kpp); "
+        "without it 32 (dkm, gpm, km) or 64 (kpp, kpp_dense).",
+        lower_bound=1,
+    )
+    integer(
+        "code_size",
+        None,
+        "Dimension of a code (C); without it 100 (dkm, gpm, km, vae) or 512 "
+        "(kpp, kpp_dense).",
+        lower_bound=1,
+    )
     integers(
         "width",
-        16,
-        "Channels of the encoder and decoder: one number, or one per scale, "
-        "finest first, such as 32,64,128.",
+        None,
+        "Channels of the encoder and decoder: one number, or for the residual "
+        "networks one per scale, finest first, such as 32,64,128; without it "
+        "16 (dkm, gpm, km, vae) or 64 (kpp, kpp_dense).",
     )
     integer(
         "num_blocks",
-        1,
-        "Residual blocks at each scale of the encoder and decoder.",
+        None,
+        "Residual blocks at each scale of the encoder and decoder; without it "
+        "1 (dkm, gpm, km, vae) or 2 (kpp, kpp_dense).",
         lower_bound=0,
+    )
+    enum(
+        "encoder",
+        None,
+        ["residual", "tsm_resnet", "tsm_resnet_small"],
+        "Encoder: small residual network, ResNet18 with a temporal shift, or "
+        "that with the stem for small images; without it residual "
+        "(dkm, gpm, km, vae) or tsm_resnet (kpp, kpp_dense).",
+    )
+    enum(
+        "decoder",
+        None,
+        ["residual", "transposed"],
+        "Decoder: small residual network, or plain transposed convolutions; "
+        "without it residual (dkm, gpm, km, vae) or transposed (kpp, "
+        "kpp_dense).",
     )
     enum(
         "likelihood",
@@ -71,7 +101,7 @@ def define_model_flags(values: FlagValues) -> None:
         "normalization",
         "group",
         ["group", "none"],
-        "Normalisation in the encoder and decoder.",
+        "Normalisation in the residual encoder and decoder.",
     )
     real(
         "observation_noise",
@@ -108,8 +138,43 @@ def define_model_flags(values: FlagValues) -> None:
     integer("key_size", 50, "Length of a key (km).", lower_bound=1)
     integer(
         "hidden_size",
-        128,
-        "Units of the networks of keys and latents (km, vae).",
+        None,
+        "Units of the networks of keys and latents; without it 128 (km, vae) "
+        "or 512 (kpp, kpp_dense).",
+        lower_bound=1,
+    )
+    integer("latent_size", 100, "Length of the latent (kpp).", lower_bound=1)
+    integer("num_reads", 2, "Windows that a read takes (kpp).", lower_bound=1)
+    integer(
+        "memory_channels",
+        3,
+        "Channels of a cell of the memory (kpp).",
+        lower_bound=1,
+    )
+    integer(
+        "window_size",
+        32,
+        "Points along each side of a window, at most memory_size (kpp).",
+        lower_bound=2,
+    )
+    enum(
+        "key_transform",
+        "literal",
+        ["literal", "bounded"],
+        "Take keys as scale and shift of a window, or keep windows inside the "
+        "memory (kpp).",
+    )
+    enum(
+        "activation",
+        "relu",
+        ["relu", "linear"],
+        "Activation in the networks of keys and latents (kpp).",
+    )
+    integer(
+        "projection_size",
+        None,
+        "Units of the dense prior; without it as many as match the "
+        "parameters of kpp (kpp_dense).",
         lower_bound=1,
     )
     enum(

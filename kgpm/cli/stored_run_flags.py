@@ -28,12 +28,12 @@ def define_stored_run_flags(
 
 
 def define_reading_flags(values: flags.FlagValues) -> None:
-    """Defines how images are read repeatedly, and where the picture goes.
+    """Defines how images are read repeatedly.
 
     Args:
         values: the program's `FlagValues`.
     """
-    string, integer, _, real, _ = definers(values, "program")
+    _, integer, _, real, _ = definers(values, "program")
     integer(
         "num_steps",
         10,
@@ -48,6 +48,15 @@ def define_reading_flags(values: flags.FlagValues) -> None:
         lower_bound=0.0,
         upper_bound=1.0,
     )
+
+
+def define_output_flag(values: flags.FlagValues) -> None:
+    """Defines where a picture goes.
+
+    Args:
+        values: the program's `FlagValues`.
+    """
+    string = definers(values, "program")[0]
     string(
         "output",
         None,

@@ -18,6 +18,7 @@ class ImageSet:
             what was done to them.
         dynamic: whether pixels are probabilities from which each epoch draws
             binary images.
+        label: what a picture calls the images; by default their name.
     """
 
     images: np.ndarray
@@ -26,6 +27,11 @@ class ImageSet:
     split: str
     description: str
     dynamic: bool = False
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        # A frozen dataclass sets its fields once, and here from another one.
+        object.__setattr__(self, "label", self.label or self.name)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,5 +1,6 @@
 """One function that turns any source of images into an `ImageSet`."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -188,11 +189,9 @@ def _binarize(loaded: ImageSet, method: str, seed: int) -> ImageSet:
         split_seed = [seed & 0xFFFFFFFF, SPLITS.index(loaded.split)]
         images = binarize_images(images, "fixed", split_seed)
         text = f"binarised by one Bernoulli draw (seed {seed})"
-    return ImageSet(
-        images,
-        loaded.labels,
-        loaded.name,
-        loaded.split,
-        f"{loaded.description}, {text}",
-        dynamic,
+    return dataclasses.replace(
+        loaded,
+        images=images,
+        description=f"{loaded.description}, {text}",
+        dynamic=dynamic,
     )

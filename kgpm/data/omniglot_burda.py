@@ -45,6 +45,7 @@ def load(
     if path is not None and path.exists():
         images, labels = _load_mat(path, split, facts, target)
         origin = f"Burda's split, from {MAT_FILE}"
+        label = OMNIGLOT_BURDA
     else:
         reader = TFDSReader(str(facts.tfds_name), data_dir, download)
         images, labels, num_train, num_test = _load_like(
@@ -55,11 +56,14 @@ def load(
             "original images, area-resized; not comparable with figures on "
             "Burda's file)"
         )
+        label = f"{OMNIGLOT_BURDA} (Burda-like)"
     description = (
         f"{OMNIGLOT_BURDA} {split}: {len(images):,} images {target.height}x"
         f"{target.width}x{target.channels}, {origin}"
     )
-    return ImageSet(images, labels, OMNIGLOT_BURDA, split, description)
+    return ImageSet(
+        images, labels, OMNIGLOT_BURDA, split, description, label=label
+    )
 
 
 def _load_mat(path: pathlib.Path, split: str, facts: Source, target: Target):
@@ -77,6 +81,12 @@ def _load_mat(path: pathlib.Path, split: str, facts: Source, target: Target):
         raise UserError(
             f"Expected {path} to hold {_SIDE**2} pixels a column, got shape "
             f"{list(matrix.shape)}; fetch it again or remove it."
+        )
+    expected = NUM_TEST if split == "test" else NUM_TRAIN
+    if matrix.shape[1] != expected:
+        raise UserError(
+            f"Expected {path} to hold {expected:,} images for {split}, got "
+            f"{matrix.shape[1]:,}; fetch it again or remove it."
         )
     # Each column is an image in MATLAB's column-major order, so the first
     # axis of a row-major reshape is the horizontal one.

@@ -13,8 +13,13 @@ from kgpm.layers.gaussian_head import GaussianHead
 from kgpm.layers.image_decoder import ImageDecoder
 from kgpm.layers.image_encoder import ImageEncoder
 from kgpm.layers.kanerva_memory import KanervaMemory
+from kgpm.layers.networks import DECODERS
+from kgpm.layers.networks import ENCODERS
+from kgpm.layers.networks import make_decoder
+from kgpm.layers.networks import make_encoder
 from kgpm.layers.ordering_lstm import OrderingLSTM
 from kgpm.layers.pseudo_inverse_memory import PseudoInverseMemory
+from kgpm.layers.residual_block import NORMALIZATIONS
 from kgpm.layers.residual_block import ResidualBlock
 from kgpm.layers.spectral_dense import SpectralDense
 from kgpm.layers.temporal_shift_block import TemporalShiftBlock
@@ -24,6 +29,9 @@ from kgpm.layers.transposed_convolution import TransposedConvolution
 from kgpm.layers.transposed_decoder import TransposedDecoder
 
 __all__ = [
+    "DECODERS",
+    "ENCODERS",
+    "NORMALIZATIONS",
     "AddressPosterior",
     "BlockMemory",
     "DenseMemory",
@@ -46,4 +54,6 @@ __all__ = [
     "TransposedConvolution",
     "TransposedDecoder",
     "check_choice",
+    "make_decoder",
+    "make_encoder",
 ]

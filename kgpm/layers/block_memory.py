@@ -39,7 +39,7 @@ class BlockMemory(KeyedMemory):
             `bounded` (windows stay inside the memory).
         width: channels of writer and prior, see these; 64 as published.
         hidden_size: units of the networks of keys and latents.
-        activation: of these networks; `None` makes them deep linear.
+        activation: of these networks; `linear` makes them deep linear.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
@@ -60,7 +60,7 @@ class BlockMemory(KeyedMemory):
         key_transform: str = "literal",
         width: int = 64,
         hidden_size: int = 512,
-        activation: str | None = "relu",
+        activation: str = "relu",
         **kwargs: Any,
     ) -> None:
         check_choice("key_transform", key_transform, ("literal", "bounded"))

@@ -5,6 +5,24 @@ from collections.abc import Sequence
 from kgpm.errors import UserError
 
 
+def check_sizes(**sizes: int) -> None:
+    """Raises a `UserError` unless all sizes are integers of at least 1."""
+    if not all(isinstance(s, int) and s >= 1 for s in sizes.values()):
+        *first, last = sizes
+        names = f"{', '.join(first)} and {last}" if first else last
+        raise UserError(
+            f"Expected {names} of at least 1, received "
+            f"{', '.join(map(str, sizes.values()))}."
+        )
+
+
+def check_positive(**values: float) -> None:
+    """Raises a `UserError` unless all values, by their names, are above 0."""
+    for name, value in values.items():
+        if not value > 0.0:
+            raise UserError(f"Expected {name} > 0, received {value}.")
+
+
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raises a `UserError` unless `value` is one of `choices`."""
     if value not in choices:

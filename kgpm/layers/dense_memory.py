@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.errors import UserError
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.keyed_memory import KEY_SIZE
 from kgpm.layers.keyed_memory import KeyedMemory
@@ -30,7 +30,7 @@ class DenseMemory(KeyedMemory):
         projection_size: units of the prior's hidden layers; see
             `projection_size_for`.
         hidden_size: units of the networks of keys and latents.
-        activation: of these networks; `None` makes them deep linear.
+        activation: of these networks; `linear` makes them deep linear.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
@@ -46,14 +46,10 @@ class DenseMemory(KeyedMemory):
         num_reads: int = 2,
         projection_size: int = 1024,
         hidden_size: int = 512,
-        activation: str | None = "relu",
+        activation: str = "relu",
         **kwargs: Any,
     ) -> None:
-        if projection_size < 1:
-            raise UserError(
-                "Expected projection_size of at least 1, "
-                f"received {projection_size}."
-            )
+        check_sizes(projection_size=projection_size)
         super().__init__(
             code_size, latent_size, num_reads, hidden_size, activation, **kwargs
         )

@@ -5,8 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.errors import UserError
 from kgpm.layers.address_posterior import AddressPosterior
+from kgpm.layers.choices import check_positive
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.draw import Draw
 from kgpm.layers.matrix_normal_memory import MatrixNormalMemory
 from kgpm.ops import KL_MEMORY
@@ -49,6 +50,9 @@ class DynamicKanervaMemory(MatrixNormalMemory):
     NeurIPS 2018.
     """
 
+    # Addresses are solved for in the memory so far.
+    depends_on_order = True
+
     def __init__(
         self,
         memory_size: int,
@@ -60,15 +64,8 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         learn_prior: bool = True,
         **kwargs: Any,
     ) -> None:
-        if address_noise <= 0.0:
-            raise UserError(
-                f"Expected address_noise > 0, received {address_noise}."
-            )
-        if num_opt_iters < 1:
-            raise UserError(
-                "Expected num_opt_iters of at least 1, "
-                f"received {num_opt_iters}."
-            )
+        check_positive(address_noise=address_noise)
+        check_sizes(num_opt_iters=num_opt_iters)
         super().__init__(
             memory_size,
             code_size,
@@ -136,17 +133,25 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         """Mean read-out `mu R`: `[B, Q, C]` to `[B, Q, C]`."""
         return ops.matmul(self.address(codes, memory), memory["mean"])
 
-    def sample(self, codes: Any, memory: dict[str, Any], seed: Any) -> Draw:
+    def sample(
+        self,
+        codes: Any,
+        memory: dict[str, Any],
+        seed: Any,
+        training: bool = False,
+    ) -> Draw:
         """Draws M and w as the bound needs them.
 
         Args:
             codes: `[B, Q, C]`.
             memory: as `write` returns it.
             seed: `int32[2]` or an integer.
+            training: not used.
 
         Returns:
             `Draw` with latents w M `[B, Q, C]` and the term `kl_w` `[B, Q]`.
         """
+        del training
         memory_seed, address_seed = split_seed(make_seed(seed), 2)
         drawn = self.draw(memory, memory_seed)["mean"]
         # In units of its prior an address is standard normal.

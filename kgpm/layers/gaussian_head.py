@@ -7,7 +7,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from kgpm.errors import UserError
+from kgpm.layers.choices import check_positive
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.spectral_dense import SpectralDense
 from kgpm.ops import normal
 
@@ -50,7 +51,7 @@ class GaussianHead(keras.layers.Layer):
         size: dimensions of the Gaussian.
         hidden_size: units of each layer before the last, linear one.
         num_hidden: number of these layers.
-        activation: of these layers; `None` for a deep linear network.
+        activation: of these layers; `linear` for a deep linear network.
         spectral: whether these layers have spectral norm one.
         initial_scale: the scale near which a head starts.
         **kwargs: of `keras.layers.Layer`.
@@ -71,20 +72,13 @@ class GaussianHead(keras.layers.Layer):
         size: int,
         hidden_size: int,
         num_hidden: int = 1,
-        activation: str | None = "relu",
+        activation: str = "relu",
         spectral: bool = False,
         initial_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        if min(size, hidden_size, num_hidden) < 1:
-            raise UserError(
-                "Expected size, hidden_size and num_hidden of at least 1, "
-                f"received {size}, {hidden_size} and {num_hidden}."
-            )
-        if initial_scale <= 0.0:
-            raise UserError(
-                f"Expected initial_scale > 0, received {initial_scale}."
-            )
+        check_sizes(size=size, hidden_size=hidden_size, num_hidden=num_hidden)
+        check_positive(initial_scale=initial_scale)
         # Divergences need more than half precision.
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)

@@ -3,9 +3,10 @@
 from typing import Any
 
 import keras
+from keras import ops
 
-from kgpm.errors import UserError
 from kgpm.layers import image_sizes
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.residual_block import ResidualBlock
 from kgpm.layers.transposed_convolution import TransposedConvolution
 
@@ -30,10 +31,10 @@ class ImageDecoder(keras.layers.Layer):
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        codes: `[N, code_size]`.
+        codes: `[..., code_size]`.
 
     Returns:
-        `[N, H, W, num_parameters]`, in the compute dtype.
+        `[..., H, W, num_parameters]`, in the compute dtype.
 
     Raises:
         UserError: sizes or widths that make no network.
@@ -50,11 +51,7 @@ class ImageDecoder(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         shape = image_sizes.check_image_shape(image_shape)
-        if num_parameters < 1:
-            raise UserError(
-                "Expected num_parameters to be at least 1, "
-                f"received {num_parameters}."
-            )
+        check_sizes(code_size=code_size, num_parameters=num_parameters)
         super().__init__(**kwargs)
         self.image_shape = shape
         self.code_size = code_size
@@ -114,17 +111,23 @@ class ImageDecoder(keras.layers.Layer):
         self.built = True
 
     def call(self, codes: Any) -> Any:
-        hidden = self.reshape(self.stem(codes))
+        leading = ops.shape(codes)[:-1]
+        flat = ops.reshape(codes, (-1, self.code_size))
+        hidden = self.reshape(self.stem(flat))
         for blocks, upsampling in zip(
             self.blocks, self.upsamplings, strict=True
         ):
             for block in blocks:
                 hidden = block(hidden)
             hidden = upsampling(hidden)
-        return hidden
+        return ops.reshape(hidden, (*leading, *hidden.shape[1:]))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (input_shape[0], *self.image_shape[:2], self.num_parameters)
+        return (
+            *input_shape[:-1],
+            *self.image_shape[:2],
+            self.num_parameters,
+        )
 
     def get_config(self) -> dict:
         config = super().get_config()

@@ -3,9 +3,10 @@
 from typing import Any
 
 import keras
+from keras import ops
 
-from kgpm.errors import UserError
 from kgpm.layers import image_sizes
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.residual_block import ResidualBlock
 
 
@@ -26,15 +27,20 @@ class ImageEncoder(keras.layers.Layer):
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        images: `[N, H, W, channels]` in [0, 1].
+        images: `[..., H, W, channels]` in [0, 1].
+        weights: not used: each image is encoded on its own.
+        training: not used.
 
     Returns:
-        Codes `[N, C]`, float32 under every dtype policy: the memory's algebra
+        Codes `[..., C]`, float32 under every dtype policy: the memory's algebra
         needs their precision.
 
     Raises:
         UserError: sizes or widths that make no network.
     """
+
+    # Whether a code depends on the other images of an episode.
+    mixes_images = False
 
     def __init__(
         self,
@@ -46,10 +52,7 @@ class ImageEncoder(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         shape = image_sizes.check_image_shape(image_shape)
-        if code_size < 1:
-            raise UserError(
-                f"Expected code_size to be at least 1, received {code_size}."
-            )
+        check_sizes(code_size=code_size)
         super().__init__(**kwargs)
         self.image_shape = shape
         self.code_size = code_size
@@ -93,18 +96,23 @@ class ImageEncoder(keras.layers.Layer):
         self.head.build((None, height * width * channels))
         self.built = True
 
-    def call(self, images: Any) -> Any:
-        hidden = images
+    def call(
+        self, images: Any, weights: Any = None, training: bool | None = None
+    ) -> Any:
+        del weights, training
+        leading = ops.shape(images)[:-3]
+        hidden = ops.reshape(images, (-1, *self.image_shape))
         for downsampling, blocks in zip(
             self.downsamplings, self.blocks, strict=True
         ):
             hidden = downsampling(self.padding(hidden))
             for block in blocks:
                 hidden = block(hidden)
-        return self.head(self.flatten(hidden))
+        codes = self.head(self.flatten(hidden))
+        return ops.reshape(codes, (*leading, self.code_size))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (input_shape[0], self.code_size)
+        return (*input_shape[:-3], self.code_size)
 
     def get_config(self) -> dict:
         config = super().get_config()

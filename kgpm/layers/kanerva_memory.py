@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.errors import UserError
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.draw import Draw
 from kgpm.layers.gaussian_head import GaussianHead
 from kgpm.layers.matrix_normal_memory import MatrixNormalMemory
@@ -55,6 +55,9 @@ class KanervaMemory(MatrixNormalMemory):
     Source: Wu et al., "The Kanerva Machine", ICLR 2018.
     """
 
+    # One solve conditions on all codes.
+    depends_on_order = False
+
     def __init__(
         self,
         memory_size: int,
@@ -66,10 +69,7 @@ class KanervaMemory(MatrixNormalMemory):
         learn_prior: bool = True,
         **kwargs: Any,
     ) -> None:
-        if key_size < 1:
-            raise UserError(
-                f"Expected key_size of at least 1, received {key_size}."
-            )
+        check_sizes(key_size=key_size)
         super().__init__(
             memory_size,
             code_size,
@@ -177,18 +177,26 @@ class KanervaMemory(MatrixNormalMemory):
         predicted = self._predict(codes, memory)
         return self._posterior(codes, predicted).mean
 
-    def sample(self, codes: Any, memory: dict[str, Any], seed: Any) -> Draw:
+    def sample(
+        self,
+        codes: Any,
+        memory: dict[str, Any],
+        seed: Any,
+        training: bool = False,
+    ) -> Draw:
         """Draws M, y and z as the bound needs them.
 
         Args:
             codes: h, `[B, Q, C]`.
             memory: as `write` returns it.
             seed: `int32[2]` or an integer.
+            training: not used.
 
         Returns:
             `Draw` with latents z `[B, Q, C]` and the terms `kl_z` and `kl_y`,
             each `[B, Q]`.
         """
+        del training
         codes = ops.cast(codes, self.compute_dtype)
         memory_seed, key_seed, latent_seed = split_seed(make_seed(seed), 3)
         drawn = self.draw(memory, memory_seed)["mean"]

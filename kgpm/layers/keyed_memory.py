@@ -6,6 +6,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.layers.choices import check_choice
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.draw import Draw
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.gaussian_head import GaussianHead
@@ -36,7 +38,7 @@ class KeyedMemory(keras.layers.Layer):
         latent_size: length of a latent.
         num_reads: K, keys of a read.
         hidden_size: units of the networks of keys and latents.
-        activation: of these networks; `None` makes them deep linear.
+        activation: of these networks; `linear` makes them deep linear.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
@@ -46,6 +48,10 @@ class KeyedMemory(keras.layers.Layer):
     """
 
     term_names = ("kl_z", "kl_y")
+    # A mean has no order.
+    depends_on_order = False
+    # Cells and mean codes are no latents.
+    rows_are_latents = False
 
     def __init__(
         self,
@@ -53,13 +59,13 @@ class KeyedMemory(keras.layers.Layer):
         latent_size: int,
         num_reads: int = 2,
         hidden_size: int = 512,
-        activation: str | None = "relu",
+        activation: str = "relu",
         **kwargs: Any,
     ) -> None:
-        if num_reads < 1:
-            raise UserError(
-                f"Expected num_reads of at least 1, received {num_reads}."
-            )
+        check_choice("activation", activation, ("relu", "linear"))
+        check_sizes(
+            code_size=code_size, latent_size=latent_size, num_reads=num_reads
+        )
         # Divergences need more than half precision.
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
@@ -205,11 +211,17 @@ class KeyedMemory(keras.layers.Layer):
             UserError: keys of another shape.
         """
         keys = ops.convert_to_tensor(keys, self.compute_dtype)
+        episodes = next(iter(memory.values())).shape[0]
         expected = (self.num_reads, KEY_SIZE)
-        if len(keys.shape) != 4 or tuple(keys.shape[2:]) != expected:
+        if (
+            len(keys.shape) != 4
+            or tuple(keys.shape[2:]) != expected
+            or None not in (episodes, keys.shape[0])
+            and keys.shape[0] != episodes
+        ):
             raise UserError(
                 f"Expected keys of shape [B, N, {self.num_reads}, {KEY_SIZE}]"
-                f", received {list(keys.shape)}."
+                f" for the B={episodes} memories, received {list(keys.shape)}."
             )
         return self.latent_prior(memory, keys).sample(make_seed(seed))
 
@@ -227,13 +239,13 @@ class KeyedMemory(keras.layers.Layer):
         return self.posterior_head(codes).mean
 
     def latent_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
-        """-ln p(y) p(z | y, M) of a mean read without constants, `[B, Q]`.
-
-        A mean read takes the mean of z, where the second part is constant.
-        """
-        del memory
+        """-ln p(y) p(z | y, M) of a mean read without constants, `[B, Q]`."""
         keys = self.keys_of(codes)
-        return 0.5 * ops.sum(ops.square(keys), axis=(-2, -1))
+        prior = self.latent_prior(memory, keys)
+        return 0.5 * (
+            ops.sum(ops.square(keys), axis=(-2, -1))
+            + ops.sum(prior.log_variance, axis=-1)
+        )
 
     def _heads(self, keys: Any) -> Any:
         shape = ops.shape(keys)[:2]

@@ -7,6 +7,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.layers.choices import check_positive
+from kgpm.layers.choices import check_sizes
 from kgpm.ops import kl_matrix_normal
 from kgpm.ops import normal
 from kgpm.ops import sample_matrix_normal
@@ -23,7 +25,8 @@ class MatrixNormalMemory(keras.layers.Layer):
     attribute: `{"mean": [B, K, C], "covariance": [B, K, K]}`.
 
     Args:
-        memory_size: K, rows.
+        memory_size: K, rows; they may be more than C, for what a read draws
+            is paid for.
         code_size: C, length of a row.
         observation_noise: s, or where it starts if it is learned.
         learn_observation_noise: whether s is learned.
@@ -34,6 +37,9 @@ class MatrixNormalMemory(keras.layers.Layer):
         UserError: sizes below 1, or noise that is not positive.
     """
 
+    # A row is what a decoder takes.
+    rows_are_latents = True
+
     def __init__(
         self,
         memory_size: int,
@@ -43,11 +49,8 @@ class MatrixNormalMemory(keras.layers.Layer):
         learn_prior: bool,
         **kwargs: Any,
     ) -> None:
-        if memory_size < 1 or code_size < 1:
-            raise UserError(
-                "Expected memory_size and code_size of at least 1, received "
-                f"{memory_size} and {code_size}."
-            )
+        check_sizes(memory_size=memory_size, code_size=code_size)
+        check_positive(observation_noise=observation_noise)
         least, most = (math.exp(0.5 * end) for end in _LOG_VARIANCE_RANGE)
         if not least < observation_noise < most:
             raise UserError(
@@ -137,6 +140,10 @@ class MatrixNormalMemory(keras.layers.Layer):
             prior["mean"],
             prior["covariance"],
         )
+
+    def rows(self, memory: dict[str, Any]) -> Any:
+        """The memory as rows for display, `[B, K, C]`."""
+        return memory["mean"]
 
     def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
         """M drawn from MN(R, U, I), one for each episode.

@@ -8,6 +8,8 @@ from keras import ops
 from kgpm.errors import UserError
 from kgpm.layers.address_posterior import AddressPosterior
 from kgpm.layers.choices import check_choice
+from kgpm.layers.choices import check_positive
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.draw import Draw
 from kgpm.ops import DEFAULT_ITERATIONS
 from kgpm.ops import KL_MEMORY
@@ -74,6 +76,9 @@ class PseudoInverseMemory(keras.layers.Layer):
     Source: Pham et al., "Generative Pseudo-Inverse Memory", ICLR 2022.
     """
 
+    # A row is what a decoder takes.
+    rows_are_latents = True
+
     def __init__(
         self,
         memory_size: int,
@@ -89,19 +94,20 @@ class PseudoInverseMemory(keras.layers.Layer):
         shared_noise: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not 1 <= memory_size < code_size:
+        check_sizes(memory_size=memory_size, code_size=code_size)
+        check_positive(observation_noise=observation_noise)
+        if memory_size >= code_size:
             raise UserError(
-                "Expected 1 <= memory_size < code_size (with as many rows as "
+                "Expected memory_size < code_size (with as many rows as "
                 "code dimensions a read returns its query unchanged), "
                 f"received memory_size={memory_size}, code_size={code_size}."
             )
         check_solver(solver)
         check_choice("writer", writer, ("direct", "sequential"))
         check_choice("read_ridge", read_ridge, ("tiny", "bayes"))
-        if observation_noise <= 0.0 or write_noise < 0.0:
+        if write_noise < 0.0:
             raise UserError(
-                "Expected observation_noise > 0 and write_noise >= 0, "
-                f"received {observation_noise} and {write_noise}."
+                f"Expected write_noise of at least 0, received {write_noise}."
             )
         if write_refine_steps < 0 or solver_iterations < 0:
             raise UserError(
@@ -154,6 +160,11 @@ class PseudoInverseMemory(keras.layers.Layer):
         if self.writer == "sequential":
             return ("kl_w", KL_MEMORY)
         return ("kl_w",)
+
+    @property
+    def depends_on_order(self) -> bool:
+        """Whether a write depends on the order of its codes."""
+        return self.writer == "sequential"
 
     @property
     def memory_floats(self) -> int:
@@ -285,6 +296,10 @@ class PseudoInverseMemory(keras.layers.Layer):
         """Mean read-out `z M^+ M`: `[B, Q, C]` to `[B, Q, C]`."""
         return ops.matmul(self.address(codes, memory), memory["mean"])
 
+    def rows(self, memory: dict[str, Any]) -> Any:
+        """The memory as rows for display, `[B, K, C]`."""
+        return memory["mean"]
+
     def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
         """M drawn from a memory with a covariance, one for each episode.
 
@@ -297,7 +312,13 @@ class PseudoInverseMemory(keras.layers.Layer):
         noise = normal(ops.shape(mean), seed, self.compute_dtype)
         return {"mean": sample_matrix_normal(mean, memory["covariance"], noise)}
 
-    def sample(self, codes: Any, memory: dict[str, Any], seed: Any) -> Draw:
+    def sample(
+        self,
+        codes: Any,
+        memory: dict[str, Any],
+        seed: Any,
+        training: bool = False,
+    ) -> Draw:
         """Draws read-outs as the bound needs them.
 
         Args:
@@ -305,10 +326,12 @@ class PseudoInverseMemory(keras.layers.Layer):
             memory: as `write` returns it. One with a covariance is drawn
                 from first, so that its divergence is paid for.
             seed: `int32[2]` or an integer.
+            training: not used.
 
         Returns:
             `Draw` with latents z `[B, Q, C]` and the term `kl_w` `[B, Q]`.
         """
+        del training
         codes = ops.cast(codes, self.compute_dtype)
         seeds = split_seed(make_seed(seed), 3)
         mean = self.draw(memory, seeds[2])["mean"]

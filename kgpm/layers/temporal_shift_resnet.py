@@ -7,6 +7,7 @@ from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.layers.choices import check_choice
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.image_sizes import check_image_shape
 from kgpm.layers.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.temporal_shift_block import batch_normalization
@@ -26,8 +27,9 @@ class TemporalShiftResNet(keras.layers.Layer):
 
     Args:
         image_shape: `(H, W, channels)`.
-        code_size: length of a code, by a linear layer; by default the pooled
-            features themselves, `8 width` numbers.
+        code_size: length of a code. By default the pooled features
+            themselves, `8 width` numbers; where it differs, a linear layer of
+            them.
         width: channels of the first stage; 64 in ResNet18.
         num_blocks: blocks in each stage; 2 in ResNet18.
         stem: `standard` (7x7 convolution of stride 2 and max pooling of
@@ -51,6 +53,9 @@ class TemporalShiftResNet(keras.layers.Layer):
     2019; as the encoder: Ramapuram et al., "Kanerva++", ICLR 2021.
     """
 
+    # Whether a code depends on the other images of an episode.
+    mixes_images = True
+
     def __init__(
         self,
         image_shape: tuple,
@@ -63,19 +68,18 @@ class TemporalShiftResNet(keras.layers.Layer):
     ) -> None:
         shape = check_image_shape(image_shape)
         check_choice("stem", stem, ("standard", "small"))
-        if not isinstance(width, int) or min(width, num_blocks) < 1:
-            raise UserError(
-                "Expected width and num_blocks to be numbers of at least 1, "
-                f"received width={width} and num_blocks={num_blocks}."
-            )
+        check_sizes(width=width, num_blocks=num_blocks)
+        if code_size is not None:
+            check_sizes(code_size=code_size)
         super().__init__(**kwargs)
         self.image_shape = shape
         self.width = width
         self.num_blocks = num_blocks
         self.stem = stem
         self.shift_fraction = shift_fraction
-        self.has_head = code_size is not None
-        self.code_size = code_size or width * 2 ** (_STAGES - 1)
+        features = width * 2 ** (_STAGES - 1)
+        self.code_size = features if code_size is None else code_size
+        self.has_head = self.code_size != features
         policy = self.dtype_policy
         large = stem == "standard"
         self.stem_padding = keras.layers.ZeroPadding2D(
@@ -104,7 +108,9 @@ class TemporalShiftResNet(keras.layers.Layer):
             for stage in range(_STAGES)
             for block in range(num_blocks)
         ]
-        self.head = keras.layers.Dense(code_size or 1, dtype="float32")
+        self.head = keras.layers.Dense(
+            self.code_size, dtype="float32", name="head"
+        )
         self._check_sides()
 
     def build(self, input_shape: tuple | None = None) -> None:
@@ -166,7 +172,7 @@ class TemporalShiftResNet(keras.layers.Layer):
         config = super().get_config()
         config.update(
             image_shape=self.image_shape,
-            code_size=self.code_size if self.has_head else None,
+            code_size=self.code_size,
             width=self.width,
             num_blocks=self.num_blocks,
             stem=self.stem,

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.errors import UserError
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.evo_norm_s0 import EvoNormS0
 from kgpm.layers.gaussian_head import DiagonalGaussian
 
@@ -50,12 +50,12 @@ class TracePrior(keras.layers.Layer):
         width: int = 64,
         **kwargs: Any,
     ) -> None:
-        if min(window_size, channels, latent_size) < 1 or width < 2:
-            raise UserError(
-                "Expected window_size, channels and latent_size of at least 1 "
-                f"and width of at least 2, received {window_size}, "
-                f"{channels}, {latent_size} and {width}."
-            )
+        check_sizes(
+            window_size=window_size,
+            channels=channels,
+            latent_size=latent_size,
+            width=width,
+        )
         # Divergences need more than half precision.
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
@@ -70,9 +70,13 @@ class TracePrior(keras.layers.Layer):
         while self.sides[-1] > _LAST_SIDE:
             index = len(self.convolutions)
             kernel, stride = _CONVOLUTIONS[index % len(_CONVOLUTIONS)]
+            side = (self.sides[-1] - kernel) // stride + 1
+            if side < 2:
+                # A map of one pixel has no variance to normalise by.
+                break
             self.convolutions.append(
                 keras.layers.Conv2D(
-                    (width // 2) << index,
+                    max((width // 2) << index, 1),
                     kernel,
                     strides=stride,
                     dtype=policy,
@@ -80,7 +84,7 @@ class TracePrior(keras.layers.Layer):
                 )
             )
             self.norms.append(EvoNormS0(dtype=policy, name=f"norm_{index}"))
-            self.sides.append((self.sides[-1] - kernel) // stride + 1)
+            self.sides.append(side)
         self.output_layer = keras.layers.Dense(
             2 * latent_size, dtype=policy, name="output"
         )

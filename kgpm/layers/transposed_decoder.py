@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.evo_norm_s0 import EvoNormS0
 from kgpm.layers.image_sizes import check_image_shape
 from kgpm.layers.transposed_convolution import TransposedConvolution
@@ -25,8 +26,8 @@ def transposed_layers(side: int) -> tuple[tuple[int, int], ...]:
     """Kernels and strides that grow one pixel to `side`.
 
     A layer grows n to `stride (n - 1) + kernel`. For other sides than the
-    published ones, the strides of the nearest of them and the kernels nearest
-    to 4 that reach it.
+    published ones: strides 1, 2, 1, 2 (below 16 pixels 1, 2) and the kernels
+    nearest to 4 that reach the side.
 
     Raises:
         UserError: a side out of reach.
@@ -91,12 +92,9 @@ class TransposedDecoder(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         shape = check_image_shape(image_shape)
-        if not isinstance(width, int) or min(width, num_parameters) < 1:
-            raise UserError(
-                "Expected width and num_parameters to be numbers of at least "
-                f"1, received width={width} and "
-                f"num_parameters={num_parameters}."
-            )
+        check_sizes(
+            code_size=code_size, num_parameters=num_parameters, width=width
+        )
         super().__init__(**kwargs)
         self.image_shape = shape
         self.code_size = code_size

@@ -2,9 +2,12 @@
 
 from kgpm.models.autoencoder_model import AutoencoderModel
 from kgpm.models.bound_model import BoundModel
+from kgpm.models.dense_memory_ablation import DenseMemoryAblation
 from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
 from kgpm.models.kanerva_machine import KanervaMachine
+from kgpm.models.kanerva_plus_plus import KanervaPlusPlus
+from kgpm.models.keyed_memory_model import KeyedMemoryModel
 from kgpm.models.latent_model import LatentModel
 from kgpm.models.memory_model import MemoryModel
 from kgpm.models.registry import MODELS
@@ -17,8 +20,11 @@ __all__ = [
     "VAE",
     "AutoencoderModel",
     "BoundModel",
+    "DenseMemoryAblation",
     "DynamicKanervaMachine",
     "KanervaMachine",
+    "KanervaPlusPlus",
+    "KeyedMemoryModel",
     "LatentModel",
     "MemoryModel",
     "get",

@@ -28,7 +28,9 @@ class DynamicKanervaMachine(MemoryModel):
         width: channels of encoder and decoder, one number or a list, finest
             scale first.
         num_blocks: residual blocks at each scale.
-        normalization: `group` or `none`.
+        normalization: of the residual networks, `group` or `none`.
+        encoder: one of `kgpm.layers.ENCODERS`.
+        decoder: one of `kgpm.layers.DECODERS`.
         observation_noise: s of the surrogate N(z; w M, s^2 I) that is solved
             and written with.
         learn_observation_noise: whether s is learned.
@@ -57,6 +59,8 @@ class DynamicKanervaMachine(MemoryModel):
         width: int | list = 16,
         num_blocks: int = 1,
         normalization: str = "group",
+        encoder: str = "residual",
+        decoder: str = "residual",
         observation_noise: float = 1.0,
         learn_observation_noise: bool = False,
         address_noise: float = 1.0,
@@ -83,6 +87,8 @@ class DynamicKanervaMachine(MemoryModel):
             width,
             num_blocks,
             normalization,
+            encoder=encoder,
+            decoder=decoder,
             autoencoder_weight=autoencoder_weight,
             memory_kl_weight=memory_kl_weight,
             **kwargs,

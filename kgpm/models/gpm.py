@@ -30,7 +30,9 @@ class GPM(MemoryModel):
         width: channels of encoder and decoder, one number or a list, finest
             scale first.
         num_blocks: residual blocks at each scale.
-        normalization: `group` or `none`.
+        normalization: of the residual networks, `group` or `none`.
+        encoder: one of `kgpm.layers.ENCODERS`.
+        decoder: one of `kgpm.layers.DECODERS`.
         observation_noise: s of p(z | w, M) = N(w M, s^2 I).
         writer: `direct` or `sequential`.
         write_noise: standard deviation of the noise on written codes in
@@ -65,6 +67,8 @@ class GPM(MemoryModel):
         width: int | list = 16,
         num_blocks: int = 1,
         normalization: str = "group",
+        encoder: str = "residual",
+        decoder: str = "residual",
         observation_noise: float = 0.5,
         writer: str = "direct",
         write_noise: float = 0.5,
@@ -107,6 +111,8 @@ class GPM(MemoryModel):
             width,
             num_blocks,
             normalization,
+            encoder=encoder,
+            decoder=decoder,
             autoencoder_weight=autoencoder_weight,
             memory_kl_weight=memory_kl_weight,
             **kwargs,
@@ -116,6 +122,10 @@ class GPM(MemoryModel):
             self.ordering_lstm = OrderingLSTM(code_size, name="ordering_lstm")
             self.ordering_lstm.build()
         self.built = True
+
+    @property
+    def depends_on_order(self) -> bool:
+        return self.ordering != "none" or super().depends_on_order
 
     @property
     def is_bound(self) -> bool:
@@ -170,6 +180,11 @@ class GPM(MemoryModel):
             raise UserError(
                 "Expected ordering='none' for a streaming write, received "
                 f"ordering={self.ordering!r}, whose keys depend on order."
+            )
+        if self.encoder.mixes_images:
+            raise UserError(
+                "Expected an encoder that sees each image on its own for a "
+                f"streaming write, received encoder={self.encoder_name!r}."
             )
 
     def get_config(self) -> dict:

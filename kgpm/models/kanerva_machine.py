@@ -28,7 +28,9 @@ class KanervaMachine(MemoryModel):
         width: channels of encoder and decoder, one number or a list, finest
             scale first.
         num_blocks: residual blocks at each scale.
-        normalization: `group` or `none`.
+        normalization: of the residual networks, `group` or `none`.
+        encoder: one of `kgpm.layers.ENCODERS`.
+        decoder: one of `kgpm.layers.DECODERS`.
         key_size: S, length of a key.
         hidden_size: units of the networks of keys and latents.
         observation_noise: s of p(z | y, M) = N(w M, s^2 I), or where it
@@ -61,6 +63,8 @@ class KanervaMachine(MemoryModel):
         width: int | list = 16,
         num_blocks: int = 1,
         normalization: str = "group",
+        encoder: str = "residual",
+        decoder: str = "residual",
         key_size: int = 50,
         hidden_size: int = 128,
         observation_noise: float = 1.0,
@@ -87,6 +91,8 @@ class KanervaMachine(MemoryModel):
             width,
             num_blocks,
             normalization,
+            encoder=encoder,
+            decoder=decoder,
             autoencoder_weight=autoencoder_weight,
             memory_kl_weight=memory_kl_weight,
             **kwargs,

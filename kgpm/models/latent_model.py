@@ -36,7 +36,14 @@ class LatentModel(AutoencoderModel):
         """How many numbers the memory of one episode holds."""
         return 0
 
-    def sample_latents(self, codes: Any, memory: Any, seed: Any) -> Draw:
+    @property
+    def depends_on_order(self) -> bool:
+        """Whether the order of the images in an episode matters."""
+        return self.encoder.mixes_images
+
+    def sample_latents(
+        self, codes: Any, memory: Any, seed: Any, training: bool = False
+    ) -> Draw:
         """Draws from the posterior of the latents of codes `[B, Q, C]`."""
         raise NotImplementedError
 
@@ -153,8 +160,22 @@ class LatentModel(AutoencoderModel):
             without a memory.
         """
         _check_positive("num_samples", num_samples)
-        _check_positive("num_steps", num_steps)
         latents = self.sample_prior_latents(memory, num_samples, seed)
+        return self.generate_from(latents, memory, num_steps, threshold)
+
+    def generate_from(
+        self,
+        latents: Any,
+        memory: Any = None,
+        num_steps: int = 10,
+        threshold: float = 0.5,
+    ) -> Any:
+        """Images of latents `[B, N, L]`, then `num_steps - 1` reads.
+
+        Returns:
+            `[B, num_steps, N, H, W, C]`.
+        """
+        _check_positive("num_steps", num_steps)
         first = self.likelihood.point(self.decode(latents), threshold)
         if isinstance(num_steps, int) and num_steps == 1:
             return first[:, None]
@@ -200,25 +221,30 @@ class LatentModel(AutoencoderModel):
 
         Args:
             images: `[B, T, H, W, C]` in [0, 1].
-            weights: not used without a memory.
+            weights: `[B, T]`, 0 for an absent image; see `encode`.
             seed: of all noise, `int32[2]` or an integer; `None` for fresh.
-            training: not used without a memory.
+            training: for networks that behave otherwise in training.
 
         Returns:
             `{"nll": [B, T], "kl_...": [B, T]}` in nats.
         """
-        del weights, training
-        return self.query_terms(images, None, seed)
+        codes = self.encode(images, weights, training)
+        return self.score(images, codes, None, seed, training)
 
     def query_terms(
-        self, queries: Any, memory: Any = None, seed: Any = None
+        self,
+        queries: Any,
+        memory: Any = None,
+        seed: Any = None,
+        weights: Any = None,
     ) -> dict[str, Any]:
         """Terms of queries `[B, Q, H, W, C]` under a given memory.
 
         A bound on `-log p(query | memory)`: predictive where the query was
-        not written. Each `[B, Q]` in nats, without `kl_memory`.
+        not written. Each `[B, Q]` in nats, without `kl_memory`. `weights`
+        `[B, Q]` are 0 for absent queries; see `encode`.
         """
-        return self.score(queries, self.encode(queries), memory, seed)
+        return self.score(queries, self.encode(queries, weights), memory, seed)
 
     def log_likelihood(
         self,
@@ -226,6 +252,7 @@ class LatentModel(AutoencoderModel):
         memory: Any = None,
         num_importance_samples: int = 1000,
         seed: Any = 0,
+        weights: Any = None,
     ) -> Any:
         """Importance-weighted lower bound on log p(x | memory).
 
@@ -238,13 +265,14 @@ class LatentModel(AutoencoderModel):
             memory: as `write` returns it.
             num_importance_samples: S, at least 1.
             seed: of all noise.
+            weights: `[B, T]`, 0 for an absent image; see `encode`.
 
         Returns:
             `[B, T]` in nats.
         """
         _check_positive("num_importance_samples", num_importance_samples)
         seed = make_seed(seed)
-        codes = self.encode(images)
+        codes = self.encode(images, weights)
 
         def add_sample(index: Any, total: Any) -> Any:
             draw_seed, pixel_seed = split_seed(fold_in(seed, index), 2)
@@ -260,11 +288,16 @@ class LatentModel(AutoencoderModel):
         return total - ops.log(ops.cast(num_importance_samples, "float32"))
 
     def score(
-        self, images: Any, codes: Any, memory: Any, seed: Any
+        self,
+        images: Any,
+        codes: Any,
+        memory: Any,
+        seed: Any,
+        training: bool = False,
     ) -> dict[str, Any]:
         """`query_terms` of images whose codes are at hand."""
         draw_seed, pixel_seed = split_seed(make_seed(seed), 2)
-        draw = self.sample_latents(codes, memory, draw_seed)
+        draw = self.sample_latents(codes, memory, draw_seed, training)
         parameters = self.decode(draw.latents)
         nll = -self.likelihood.log_prob(images, parameters, pixel_seed)
         return {"nll": nll, **draw.kl}

@@ -20,9 +20,10 @@ class MemoryModel(LatentModel):
     Encoder, memory, decoder: the memory is a layer, such as
     `kgpm.layers.PseudoInverseMemory`, that says how codes are written and
     read and what that costs (`prior`, `write`, `read`, `draw`, `sample`,
-    `sample_prior`, `kl`, `latents_of`, `latent_energy`, `term_names`,
-    `memory_floats`). A written memory is a nest of tensors with the episodes
-    on the leading axis; the model keeps none.
+    `sample_prior`, `kl` where it has a density, `latents_of`,
+    `latent_energy`, `rows`, `term_names`, `memory_floats`,
+    `depends_on_order`, `rows_are_latents`). A written memory is a nest of
+    tensors with the episodes on the leading axis; the model keeps none.
 
     Args:
         memory: the layer.
@@ -59,7 +60,6 @@ class MemoryModel(LatentModel):
         super().__init__(*args, **kwargs)
         self.memory = memory
         self.memory.build()
-        self.memory_size = memory.memory_size
         self.autoencoder_weight = autoencoder_weight
         if autoencoder_weight > 0.0:
             self.auxiliary_weights = {"autoencoder": autoencoder_weight}
@@ -74,9 +74,13 @@ class MemoryModel(LatentModel):
     def memory_floats(self) -> int:
         return self.memory.memory_floats
 
+    @property
+    def depends_on_order(self) -> bool:
+        return self.encoder.mixes_images or self.memory.depends_on_order
+
     def memory_rows(self, memory: dict[str, Any]) -> Any:
-        """Rows of the memory for display, `[B, K, C]`."""
-        return memory["mean"]
+        """Rows of the memory for display, `[B, rows, numbers]`."""
+        return self.memory.rows(memory)
 
     @property
     def monitor(self) -> str:
@@ -98,8 +102,10 @@ class MemoryModel(LatentModel):
         """Writes codes `[B, T, C]`; those of weight 0 are absent."""
         return self.memory.write(codes, weights, seed, training)
 
-    def sample_latents(self, codes: Any, memory: Any, seed: Any) -> Draw:
-        return self.memory.sample(codes, memory, seed)
+    def sample_latents(
+        self, codes: Any, memory: Any, seed: Any, training: bool = False
+    ) -> Draw:
+        return self.memory.sample(codes, memory, seed, training)
 
     def mean_latents(self, codes: Any, memory: Any) -> Any:
         return self.memory.read(codes, memory)
@@ -127,7 +133,7 @@ class MemoryModel(LatentModel):
         Returns:
             The memories, a nest of tensors with leading axis B.
         """
-        return self.write_codes(self.encode(images), weights, seed)
+        return self.write_codes(self.encode(images, weights), weights, seed)
 
     def call(self, inputs: Any) -> Any:
         """Writes episodes `[B, T, H, W, C]` and reads each image back."""
@@ -146,7 +152,8 @@ class MemoryModel(LatentModel):
             images: `[B, T, H, W, C]` in [0, 1].
             weights: `[B, T]`, 0 for an image that is not written.
             seed: of all noise, `int32[2]` or an integer; `None` for fresh.
-            training: adds the write noise where the model has one.
+            training: adds the write noise where the model has one, and is
+                for networks that behave otherwise in training.
 
         Returns:
             `{"nll": [B, T], "kl_...": [B, T]}` in nats; see
@@ -154,9 +161,9 @@ class MemoryModel(LatentModel):
             divided by the number of images written.
         """
         write_seed, seed = split_seed(make_seed(seed), 2)
-        codes = self.encode(images)
+        codes = self.encode(images, weights, training)
         memory = self.write_codes(codes, weights, write_seed, training)
-        terms = self.score(images, codes, memory, seed)
+        terms = self.score(images, codes, memory, seed, training)
         return {**terms, **self._memory_terms(codes, memory, weights)}
 
     def training_terms(
@@ -165,10 +172,10 @@ class MemoryModel(LatentModel):
         if not self.auxiliary_weights:
             return self.bound_terms(images, weights, seed, training=True)
         write_seed, seed = split_seed(make_seed(seed), 2)
-        codes = self.encode(images)
+        codes = self.encode(images, weights, training=True)
         memory = self.write_codes(codes, weights, write_seed, training=True)
         draw_seed, pixel_seed = split_seed(seed, 2)
-        draw = self.sample_latents(codes, memory, draw_seed)
+        draw = self.sample_latents(codes, memory, draw_seed, training=True)
         # One pass of the decoder over read-outs and codes together is faster
         # than two.
         both = ops.concatenate([draw.latents, self.latents_of(codes)], axis=0)
@@ -196,12 +203,12 @@ class MemoryModel(LatentModel):
             Terms as `query_terms` gives them, `[B, T]`.
         """
         images = ops.convert_to_tensor(images)
-        codes = self.encode(images)
         length = ops.shape(images)[1]
         if weights is None:
             weights = ops.ones(ops.shape(images)[:2])
         else:
             weights = ops.cast(weights, "float32")
+        codes = self.encode(images, weights)
         base = make_seed(seed)
 
         def leave_out(position: Any) -> dict[str, Any]:
@@ -209,7 +216,11 @@ class MemoryModel(LatentModel):
                 ops.arange(length) != position, weights.dtype
             )
             write_seed, read_seed = split_seed(fold_in(base, position), 2)
-            memory = self.write_codes(codes, others, write_seed)
+            written = codes
+            if self.encoder.mixes_images:
+                # Codes of the others that have not seen the image left out.
+                written = self.encode(images, others)
+            memory = self.write_codes(written, others, write_seed)
             image = ops.take(images, position[None], axis=1)
             code = ops.take(codes, position[None], axis=1)
             terms = self.score(image, code, memory, read_seed)
@@ -240,7 +251,7 @@ class MemoryModel(LatentModel):
             memory = self.write(images, weights, write_seed)
         memory = self.memory.draw(memory, draw_seed)
         return super().log_likelihood(
-            images, memory, num_importance_samples, seed
+            images, memory, num_importance_samples, seed, weights
         )
 
     def _memory_terms(

@@ -3,9 +3,11 @@
 import difflib
 
 from kgpm.errors import UserError
+from kgpm.models.dense_memory_ablation import DenseMemoryAblation
 from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
 from kgpm.models.kanerva_machine import KanervaMachine
+from kgpm.models.kanerva_plus_plus import KanervaPlusPlus
 from kgpm.models.latent_model import LatentModel
 from kgpm.models.vae import VAE
 
@@ -13,6 +15,8 @@ MODELS: dict[str, type[LatentModel]] = {
     "dkm": DynamicKanervaMachine,
     "gpm": GPM,
     "km": KanervaMachine,
+    "kpp": KanervaPlusPlus,
+    "kpp_dense": DenseMemoryAblation,
     "vae": VAE,
 }
 

@@ -32,7 +32,9 @@ class VAE(LatentModel):
         width: channels of encoder and decoder, one number or a list, finest
             scale first.
         num_blocks: residual blocks at each scale.
-        normalization: `group` or `none`.
+        normalization: of the residual networks, `group` or `none`.
+        encoder: one of `kgpm.layers.ENCODERS`.
+        decoder: one of `kgpm.layers.DECODERS`.
         hidden_size: units of the network from codes to `q(z | x)`.
         **kwargs: of `keras.Model`.
 
@@ -54,6 +56,8 @@ class VAE(LatentModel):
         width: int | list = 16,
         num_blocks: int = 1,
         normalization: str = "group",
+        encoder: str = "residual",
+        decoder: str = "residual",
         hidden_size: int = 128,
         **kwargs: Any,
     ) -> None:
@@ -64,6 +68,8 @@ class VAE(LatentModel):
             width,
             num_blocks,
             normalization,
+            encoder=encoder,
+            decoder=decoder,
             **kwargs,
         )
         self.hidden_size = hidden_size
@@ -71,7 +77,9 @@ class VAE(LatentModel):
         self.posterior.build((None, None, code_size))
         self.built = True
 
-    def sample_latents(self, codes: Any, memory: Any, seed: Any) -> Draw:
+    def sample_latents(
+        self, codes: Any, memory: Any, seed: Any, training: bool = False
+    ) -> Draw:
         posterior = self.posterior(codes)
         latents = posterior.sample(make_seed(seed))
         standard = ops.zeros_like(latents)

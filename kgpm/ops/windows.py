@@ -36,7 +36,7 @@ def read_windows(memory: Any, windows: Any, size: tuple[int, int]) -> Any:
     of one matrix for rows and one for columns: two matrix products read all
     windows, without a gather or a copy of the memory for each window, and
     carry gradients to memory and windows alike. (The weights have a kink at
-    cell centres; there the gradient is the mean of both sides.)
+    cell centres, where the gradient for a window is 0.)
 
     Args:
         memory: `[B, H, W, C]`.
@@ -80,15 +80,17 @@ def share_inside(windows: Any) -> Any:
     Returns:
         `[...]`, from 0 to 1.
     """
-    scale, shift = ops.abs(windows[..., :1]), windows[..., 1:]
+    # A window of scale 0 is a point.
+    scale = ops.maximum(ops.abs(windows[..., :1]), 1e-6)
+    shift = windows[..., 1:]
     upper = ops.minimum(shift + scale, 1.0)
     lower = ops.maximum(shift - scale, -1.0)
-    inside = ops.maximum(upper - lower, 0.0) / (2.0 * scale + 1e-12)
+    inside = ops.maximum(upper - lower, 0.0) / (2.0 * scale)
     return ops.prod(inside, axis=-1)
 
 
 def _weights(scale: Any, shift: Any, points: int, cells: int) -> Any:
-    """Bilinear weights `[B, Q, points, cells]` of `[B, Q, 1]` parameters."""
+    """Bilinear weights `[..., points, cells]` of parameters `[..., 1]`."""
     dtype = scale.dtype
     # In units of cells from the middle: as many points as cells fall on their
     # centres without rounding.

@@ -1,8 +1,10 @@
 """Scores a model on a split under one honest protocol, in nats per image.
 
-Four figures over the same images, their noise from the same seed:
+Figures over the same images, their noise from the same seed:
 
     A        the memory was written from the scored images themselves;
+    A_order  the same with the images of each episode in another order, for
+             models to which it matters;
     B        the scored image was left out of what was written;
     C_prior  nothing was written;
     C_other  the memory was written from another episode.
@@ -29,6 +31,7 @@ from kgpm.training.batches import unpack
 
 FIGURES = {
     "A": "conditional",
+    "A_order": "conditional, in another order",
     "B": "held-out query",
     "C_prior": "memory not written",
     "C_other": "another episode's memory",
@@ -77,7 +80,8 @@ def evaluate(
         number means that it is not finite.
 
     Raises:
-        UserError: if there is no image to score, or a count is too small.
+        UserError: if there is no image to score, a count is too small, or
+            the likelihood cannot score the pixels.
     """
     _check_count("num_draws", num_draws, 1)
     _check_count("num_importance_samples", num_importance_samples, 0)
@@ -156,8 +160,8 @@ class _Scorer:
             )
         )
         self._query = tf.function(
-            lambda images, memory, seed: model.query_terms(
-                images, memory, seed=seed
+            lambda images, memory, weights, seed: model.query_terms(
+                images, memory, seed=seed, weights=weights
             )
         )
         self._write = tf.function(
@@ -166,11 +170,12 @@ class _Scorer:
             )
         )
         self._log_likelihood = tf.function(
-            lambda images, memory, seed: model.log_likelihood(
+            lambda images, memory, weights, seed: model.log_likelihood(
                 images,
                 memory=memory,
                 num_importance_samples=num_samples,
                 seed=seed,
+                weights=weights,
             )
         )
 
@@ -181,12 +186,15 @@ class _Scorer:
         if not len(weights):
             return float("nan")
         mask = np.asarray(weights) > 0
+        self._model.likelihood.validate(np.asarray(images))
         self.num_images += int(mask.sum())
         self.num_episodes += int(images.shape[0])
         batch_seed = ops.fold_in(self._seed, index)
         seeds = [ops.fold_in(batch_seed, i) for i in range(self._num_draws)]
         terms = [self._bound(images, weights, s) for s in seeds]
         self._add("A", terms, mask)
+        if self._model.depends_on_order:
+            self._score_in_another_order(images, weights, mask, seeds)
         memories = [None]
         if self._model.has_memory:
             # Written by noise of its own, not that of the queries' reads.
@@ -195,7 +203,9 @@ class _Scorer:
             ]
             self._score_other_memories(images, weights, mask, memories, seeds)
         if self._num_samples:
-            log_likelihood = self._log_likelihood(images, memories[0], seeds[0])
+            log_likelihood = self._log_likelihood(
+                images, memories[0], weights, seeds[0]
+            )
             self._add("A", [{"nelbo_iw": -log_likelihood}], mask)
         return float(np.mean(np.asarray(ops.nelbo(terms[0]))[mask]))
 
@@ -213,12 +223,32 @@ class _Scorer:
         )
         prior = self._model.prior_memory(images.shape[0])
         self._add(
-            "C_prior", [self._query(images, prior, s) for s in seeds], mask
+            "C_prior",
+            [self._query(images, prior, weights, s) for s in seeds],
+            mask,
         )
-        self._score_other_episode(images, mask, memories, seeds)
+        self._score_other_episode(images, weights, mask, memories, seeds)
+
+    def _score_in_another_order(
+        self, images: Any, weights: Any, mask: np.ndarray, seeds: list
+    ) -> None:
+        """Figure A of every episode in one and the same other order."""
+        order = np.random.default_rng(0).permutation(self.episode_length)
+        images = tf.gather(images, order, axis=1)
+        weights = tf.gather(weights, order, axis=1)
+        self._add(
+            "A_order",
+            [self._bound(images, weights, s) for s in seeds],
+            mask[:, order],
+        )
 
     def _score_other_episode(
-        self, images: Any, mask: np.ndarray, memories: list, seeds: list
+        self,
+        images: Any,
+        weights: Any,
+        mask: np.ndarray,
+        memories: list,
+        seeds: list,
     ) -> None:
         """Scores each episode with the memory of the one before it.
 
@@ -232,16 +262,20 @@ class _Scorer:
             for memory in memories
         ]
         if previous is None and images.shape[0] == 1:
-            self._waiting = (images, mask, seeds)
+            self._waiting = (images, weights, mask, seeds)
             return
         if self._waiting is not None:
-            first_images, first_mask, first_seeds = self._waiting
+            first_images, first_weights, first_mask, seeds_of_first = (
+                self._waiting
+            )
             self._waiting = None
             others = [
                 tf.nest.map_structure(lambda m: m[:1], memory)
                 for memory in memories
             ]
-            self._add_other(first_images, first_mask, others, first_seeds)
+            self._add_other(
+                first_images, first_weights, first_mask, others, seeds_of_first
+            )
         before = self._last_memories if previous is None else previous
         shifted = [
             tf.nest.map_structure(
@@ -251,13 +285,18 @@ class _Scorer:
             )
             for last_memory, memory in zip(before, memories, strict=True)
         ]
-        self._add_other(images, mask, shifted, seeds)
+        self._add_other(images, weights, mask, shifted, seeds)
 
     def _add_other(
-        self, images: Any, mask: np.ndarray, memories: list, seeds: list
+        self,
+        images: Any,
+        weights: Any,
+        mask: np.ndarray,
+        memories: list,
+        seeds: list,
     ) -> None:
         terms = [
-            self._query(images, memory, seed)
+            self._query(images, memory, weights, seed)
             for memory, seed in zip(memories, seeds, strict=True)
         ]
         self._add("C_other", terms, mask)

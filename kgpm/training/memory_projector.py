@@ -69,8 +69,8 @@ def write_projector(
     # What the images' codes would be decoded from: of the rows' kind.
     codes = model.latents_of(model.encode(images))
     config = ""
-    # They share a space, and so a plot, where they have one width.
-    if rows.shape[-1] == codes.shape[-1]:
+    # Where rows are latents too, they share a space and so a plot.
+    if model.memory.rows_are_latents:
         decoded = model.likelihood.mean(model.decode(rows))
         points = np.concatenate([np.asarray(rows)[0], np.asarray(codes)[0]])
         pixels = np.concatenate([np.asarray(decoded)[0], np.asarray(images)[0]])

@@ -5,11 +5,13 @@ from typing import Any
 import keras
 
 from kgpm.errors import UserError
+from kgpm.training.lars_adam import LarsAdam
 
 _OPTIMIZERS = {
     "adam": keras.optimizers.Adam,
     "adamw": keras.optimizers.AdamW,
     "lamb": keras.optimizers.Lamb,
+    "lars_adam": LarsAdam,
     "lion": keras.optimizers.Lion,
     "muon": keras.optimizers.Muon,
 }
@@ -72,9 +74,11 @@ def make_optimizer(
     Args:
         model: the built model; its variables named other than `kernel` are
             excluded from weight decay.
-        name: `"adam"`, `"adamw"`, `"lamb"`, `"lion"` or `"muon"`.
+        name: `"adam"`, `"adamw"`, `"lamb"`, `"lars_adam"`, `"lion"` or
+            `"muon"`.
         learning_rate: a rate or a schedule.
-        weight_decay: decoupled decay, per unit of learning rate; 0 for none.
+        weight_decay: decoupled decay, per unit of learning rate; in the
+            gradient for `lars_adam`; 0 for none.
         clip_norm: largest global gradient norm; 0 does not clip.
         ema_momentum: momentum of the averaged weights; 0 does not average.
 

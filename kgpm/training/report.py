@@ -9,6 +9,7 @@ from kgpm.training.files import write_json
 
 _ROWS = {
     "A": "A   conditional",
+    "A_order": "A   in another order",
     "B": "B   held-out query",
     "C_prior": "C   memory not written",
     "C_other": "C   another episode's memory",
@@ -61,8 +62,10 @@ def format_table(result: Mapping[str, Any]) -> str:
         figure = figures.get(key)
         if figure is None:
             continue
+        if key == "A" and not has_memory:
+            label = "A   bound"
         cells = [_cell(name, figure.get(name)) for name in names]
-        table.append([label if has_memory else "A   bound", *cells])
+        table.append([label, *cells])
     lines = [_headline(result)]
     if result["description"]:
         lines.append(f"data: {result['description']}")

@@ -60,6 +60,7 @@ def retrieval_table(summary: Mapping[str, Any]) -> str:
         f"{summary['num_images']:,} images in episodes of "
         f"{summary['episode_length']}, threshold {summary['threshold']:g}"
     )
+    data = f"data: {summary['description']}"
     energies, residuals = summary["energy"], summary["residual"]
     rows = [
         ("query", summary["query"], energies[0], residuals[0]),
@@ -72,6 +73,7 @@ def retrieval_table(summary: Mapping[str, Any]) -> str:
     digits = 2 if summary["unit"].startswith("pixels") else 4
     lines = [
         heading,
+        data,
         "",
         f"{'':24}  {summary['unit']:>20}  {'energy (nats)':>20}  "
         f"{'code residual':>20}",

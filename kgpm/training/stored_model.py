@@ -30,7 +30,8 @@ def load_model(
         UserError: if there is no such run or checkpoint, or the file is
             damaged.
     """
-    import kgpm.models  # noqa: F401  (registers the classes of the models)
+    # The import registers the classes of the models.
+    import kgpm.models
 
     run = RunDirectory(model_dir)
     if checkpoint not in CHECKPOINTS:
@@ -47,7 +48,7 @@ def load_model(
             "train for at least one epoch"
         )
     try:
-        return keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except MemoryError:
         raise
     except Exception as error:
@@ -59,6 +60,12 @@ def load_model(
             f"({type(error).__name__}: {reason}): use the other checkpoint or "
             "train again"
         ) from error
+    if not isinstance(model, kgpm.models.BoundModel):
+        raise UserError(
+            f"Expected {path} to hold a model of this package, received a "
+            f"{type(model).__name__}: use another --model_dir"
+        )
+    return model
 
 
 def save_model(model: keras.Model, path: Path) -> None:

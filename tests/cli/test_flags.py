@@ -1,3 +1,4 @@
+import importlib
 import inspect
 import subprocess
 import sys
@@ -60,7 +61,8 @@ def test_a_flag_without_default_says_each_models_own():
         assert flag.default is None
         text = flag.help.partition("without it ")[2]
         for name, default in defaults.items():
-            said = own.get(flag.name, {}).get(default, f"{default:g}")
+            shown = default if isinstance(default, str) else f"{default:g}"
+            said = own.get(flag.name, {}).get(default, shown)
             assert name in text and said in text
 
 
@@ -86,17 +88,20 @@ def test_a_flag_that_the_model_does_not_take_is_refused():
         pass
 
     # Given, but to no effect: so does a flags.cfg, which holds all flags.
-    flags.model_arguments(parsed("--code_size=100"), model)
+    flags.model_arguments(parsed("--key_size=50"), model)
     with pytest.raises(UserError) as error:
-        flags.model_arguments(parsed("--code_size=101"), model)
-    assert "does not take --code_size" in str(error.value)
+        flags.model_arguments(parsed("--key_size=51"), model)
+    assert "does not take --key_size" in str(error.value)
     assert "--memory_size, --width" in str(error.value)
 
 
-def test_help_names_every_data_set_flag_and_default():
+@pytest.mark.parametrize(
+    "program", ["train", "evaluate", "generate", "denoise", "reproduce"]
+)
+def test_help_names_every_data_set_flag_and_default(program):
     values = flags.FlagValues()
-    define_flags(values)
-    text = " ".join(help_text("kgpm.train", values, "Doc.").split())
+    importlib.import_module(f"kgpm.{program}").define_flags(values)
+    text = " ".join(help_text(f"kgpm.{program}", values, "Doc.").split())
     for source in SOURCES:
         assert source in text
     for group in flags.GROUPS:
@@ -105,9 +110,8 @@ def test_help_names_every_data_set_flag_and_default():
             assert flag.help.endswith(".")
             # absl shows each default but None, which the text must explain.
             if flag.default is None:
-                assert "without it" in flag.help.lower() or (
-                    flag.name in ("model_dir", "max_minutes")
-                )
+                required = flag.name in ("model_dir", "figure")
+                assert "without it" in flag.help.lower() or required
 
 
 def test_binarizations_are_those_of_the_data():

@@ -134,7 +134,7 @@ FLAGS = {
     "no episode": (["--episode_length=0"], "not a positive integer"),
     "no number": (["--batch_size=x"], "--batch_size=x"),
     "not finite": (["--learning_rate=nan"], "must be finite, received nan"),
-    "no choice": (["--optimizer=sgd"], "<adam|adamw|lamb|lion|muon>"),
+    "no choice": (["--optimizer=sgd"], "<adam|adamw|lamb|lars_adam|lion|muon>"),
     "no width": (["--width=8,0"], "--width=8,0"),
     "not a flag": (["--download", "false"], "received 'false'"),
     "no value": (["--seed"], "missing value for flag --seed"),

@@ -171,7 +171,9 @@ def glyph():
     return image
 
 
-def test_burdas_file_is_column_major(tmp_path):
+def test_burdas_file_is_column_major(tmp_path, monkeypatch):
+    monkeypatch.setattr(omniglot_burda, "NUM_TRAIN", 20)
+    monkeypatch.setattr(omniglot_burda, "NUM_TEST", 3)
     column = glyph().ravel(order="F")[:, None]
     io.savemat(
         tmp_path / omniglot_burda.MAT_FILE,
@@ -196,9 +198,41 @@ def test_broken_burda_files_are_refused(tmp_path):
     io.savemat(path, {"data": np.zeros((100, 2))})
     with pytest.raises(UserError, match=r"\[100, 2\]"):
         load_images("omniglot_burda", data_dir=str(tmp_path))
+    io.savemat(path, {"data": np.zeros((784, 2))})
+    with pytest.raises(UserError, match="24,345 images for train, got 2"):
+        load_images("omniglot_burda", data_dir=str(tmp_path))
     path.write_bytes(b"not a mat file")
     with pytest.raises(UserError, match="fetch it again"):
         load_images("omniglot_burda", data_dir=str(tmp_path))
+
+
+def test_real_omniglot_has_burdas_number_for_training(shared_data):
+    sizes = {
+        split: load_images(
+            "omniglot_burda",
+            split,
+            binarize="threshold",
+            data_dir=shared_data,
+        )
+        for split in ("train", "validation", "test")
+    }
+    assert len(sizes["train"]) + len(sizes["validation"]) == 24_345
+    assert len(sizes["validation"]) == 1_345
+    assert sizes["test"].label == "omniglot_burda (Burda-like)"
+    for images in sizes.values():
+        # Strokes are bright and few.
+        assert 0.02 < images.images.mean() / 255.0 < 0.3
+
+
+def test_real_cifar10_is_as_tfds_has_it(shared_data):
+    import tensorflow_datasets as tfds
+
+    loaded = load_images("cifar10", "test", data_dir=shared_data)
+    raw = tfds.load(
+        "cifar10", split="test[:20]", data_dir=shared_data, download=False
+    )
+    for index, example in enumerate(tfds.as_numpy(raw)):
+        np.testing.assert_array_equal(loaded.images[index], example["image"])
 
 
 def test_real_mnist(shared_data):

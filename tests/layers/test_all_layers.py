@@ -125,7 +125,11 @@ CASES = {
     "gaussian_head_spectral": dict(
         layer_class=layers.GaussianHead,
         config=dict(
-            size=3, hidden_size=8, num_hidden=2, activation=None, spectral=True
+            size=3,
+            hidden_size=8,
+            num_hidden=2,
+            activation="linear",
+            spectral=True,
         ),
         inputs=(noise(2, 4, 5),),
         shapes=[(2, 4, 3), (2, 4, 3)],

@@ -85,5 +85,5 @@ def test_it_is_a_stack_of_keras_layers():
 def test_bad_arguments_are_refused():
     with pytest.raises(UserError, match="equally many layers"):
         TransposedDecoder((8, 28, 1), 4, 1)
-    with pytest.raises(UserError, match="width and num_parameters"):
+    with pytest.raises(UserError, match="and width of at least 1"):
         TransposedDecoder((8, 8, 1), 4, 0)

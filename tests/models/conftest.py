@@ -7,11 +7,24 @@ import tensorflow as tf
 
 from kgpm.models import GPM
 from kgpm.models import VAE
+from kgpm.models import DenseMemoryAblation
 from kgpm.models import DynamicKanervaMachine
 from kgpm.models import KanervaMachine
+from kgpm.models import KanervaPlusPlus
 
 SHAPE = (8, 8, 1)
 SMALL = {"image_shape": SHAPE, "code_size": 10, "width": 8}
+KEYED = {
+    "image_shape": SHAPE,
+    "code_size": 10,
+    "latent_size": 6,
+    "memory_size": 12,
+    "window_size": 8,
+    "width": 4,
+    "num_blocks": 1,
+    "encoder": "tsm_resnet_small",
+    "hidden_size": 16,
+}
 
 # Name -> constructor. A new model or variant adds a line here.
 MODELS = {
@@ -42,6 +55,16 @@ MODELS = {
         autoencoder_weight=0.5,
         memory_kl_weight=1.0,
         **SMALL,
+    ),
+    "kpp": lambda: KanervaPlusPlus(**KEYED),
+    "kpp_residual": lambda: KanervaPlusPlus(
+        **{**KEYED, "encoder": "residual", "decoder": "residual"},
+        key_transform="bounded",
+        num_reads=1,
+        activation="linear",
+    ),
+    "kpp_dense": lambda: DenseMemoryAblation(
+        **{**KEYED, "encoder": "residual"}
     ),
     "vae": lambda: VAE(hidden_size=16, **SMALL),
 }

@@ -5,6 +5,7 @@ import pytest
 
 from kgpm import UserError
 from kgpm import models
+from kgpm.training.evaluation import evaluate
 
 from .conftest import MODELS
 from .conftest import batches
@@ -33,6 +34,13 @@ BAD_ARGUMENTS = {
     "hidden_size": (0, "hidden_size"),
     "autoencoder_weight": (-1.0, "autoencoder_weight"),
     "memory_kl_weight": (-1.0, "memory_kl_weight"),
+    "encoder": ("resnet", "encoder"),
+    "decoder": ("resnet", "decoder"),
+    "latent_size": (0, "latent_size"),
+    "num_reads": (0, "num_reads"),
+    "window_size": (13, "window_size <= memory_size"),
+    "key_transform": ("free", "key_transform"),
+    "activation": ("rlu", "activation"),
 }
 
 
@@ -70,6 +78,13 @@ def test_fit_refuses_pixels_that_cannot_be_scored(gpm, images, pixel):
         gpm.fit(batches(images), verbose=0, shuffle=False)
     with pytest.raises(UserError, match="Expected pixels"):
         gpm.fit(images, verbose=0)
+    with pytest.raises(UserError, match="Expected pixels"):
+        gpm.evaluate(images, verbose=0)
+    right = np.zeros_like(images)
+    with pytest.raises(UserError, match="Expected pixels"):
+        gpm.fit(right, validation_data=batches(images), verbose=0)
+    with pytest.raises(UserError, match="Expected pixels"):
+        evaluate(gpm, batches(images))
 
 
 def test_unknown_model():

@@ -30,7 +30,7 @@ def test_fit_lowers_the_bound_and_logs_every_term(model, images):
     assert {f"val_{name}" for name in model.term_names} <= set(history)
 
 
-@pytest.mark.parametrize("name", ["gpm", "dkm", "km", "vae"])
+@pytest.mark.parametrize("name", ["gpm", "dkm", "km", "kpp", "vae"])
 def test_training_is_deterministic(name, images):
     weights = []
     for _ in range(2):
@@ -100,11 +100,19 @@ def test_save_and_load(model, images, tmp_path):
 # A value other than its default for every argument of every constructor.
 OTHER = {
     "image_shape": (8, 12, 2),
-    "memory_size": 3,
-    "code_size": 12,
+    "memory_size": 12,
+    "code_size": 20,
+    "latent_size": 5,
+    "num_reads": 3,
+    "memory_channels": 2,
+    "window_size": 9,
+    "projection_size": 11,
+    "key_transform": "bounded",
+    "activation": "linear",
+    "encoder": "tsm_resnet_small",
     "likelihood": "gaussian",
-    "width": [4, 8],
-    "num_blocks": 2,
+    "width": 8,
+    "num_blocks": 3,
     "normalization": "none",
     "observation_noise": 0.3,
     "writer": "sequential",
@@ -135,6 +143,8 @@ def test_config_has_every_argument(name):
     if "learn_observation_noise" in parameters:
         learned = parameters["learn_observation_noise"].default
         other["learn_observation_noise"] = not learned
+    default = parameters["decoder"].default
+    other["decoder"] = "transposed" if default == "residual" else "residual"
     # Two options of GPM exclude each other.
     for left_out in ("ordering", "writer"):
         arguments = {

@@ -243,3 +243,6 @@ def test_streaming_is_refused_where_order_matters(images):
     model = GPM(memory_size=4, writer="sequential", **SMALL)
     with pytest.raises(UserError, match="writer='direct'"):
         model.write_statistics(model.update(images))
+    model = GPM(memory_size=4, encoder="tsm_resnet_small", **SMALL)
+    with pytest.raises(UserError, match="sees each image on its own"):
+        model.update(images)

@@ -135,3 +135,35 @@ def test_dtype_is_kept(dtype):
     assert ops.kl_matrix_normal(mean, eye, mean, eye).dtype == dtype
     factor = tf.eye(4, batch_shape=[2], dtype=dtype)
     assert ops.kl_precision_standard(mean, factor).dtype == dtype
+
+
+def test_kl_matrix_normal_is_the_mean_log_ratio_of_draws():
+    """Monte Carlo over draws of `sample_matrix_normal`."""
+    rng = np.random.default_rng(9)
+    rows, columns, count = 3, 4, 20_000
+    mean, prior_mean = rng.normal(size=(2, rows, columns))
+    covariance, prior_covariance = (
+        positive_definite(rng, rows) / 4.0 for _ in range(2)
+    )
+    noise = rng.normal(size=(count, rows, columns))
+    draws = ops.sample_matrix_normal(
+        *map(tf.constant, (mean, covariance, noise))
+    )
+
+    def log_density(mean, covariance):
+        # Columns are independent.
+        column = tfd.MultivariateNormalTriL(
+            mean.T, np.linalg.cholesky(covariance)
+        )
+        values = tf.transpose(draws, (0, 2, 1))
+        return tf.reduce_sum(column.log_prob(values), axis=-1)
+
+    ratio = log_density(mean, covariance) - log_density(
+        prior_mean, prior_covariance
+    )
+    kl = ops.kl_matrix_normal(
+        *map(tf.constant, (mean, covariance, prior_mean, prior_covariance))
+    )
+    error = np.std(ratio) / np.sqrt(count)
+    assert abs(np.mean(ratio) - float(kl)) < 4.5 * error
+    assert error < 0.02 * float(kl)

@@ -18,6 +18,9 @@ class FakeLikelihood:
     def point(self, parameters, threshold=0.5):
         return tf.cast(parameters >= threshold, "float32")
 
+    def validate(self, images):
+        """Numbers are no pixels."""
+
 
 class FakeModel:
     """Images are 2 x 2; the first pixel of each is its number.
@@ -30,6 +33,7 @@ class FakeModel:
     is_bound = True
     likelihood = FakeLikelihood()
     memory_floats = 12
+    depends_on_order = False
 
     def __init__(self, kl_memory=False, has_memory=True):
         self.kl_memory = kl_memory
@@ -62,13 +66,18 @@ class FakeModel:
         total = tf.reduce_sum(number * weights, axis=1, keepdims=True)
         return {"nll": total - number, "kl_w": tf.zeros_like(number)}
 
-    def query_terms(self, queries, memory, seed=None):
+    def query_terms(self, queries, memory, seed=None, weights=None):
         number = queries[..., 0, 0, 0]
         first = memory["nested"][0][:, None]
         return {"nll": number * 0 + first, "kl_w": tf.zeros_like(number)}
 
     def log_likelihood(
-        self, images, memory=None, num_importance_samples=1000, seed=0
+        self,
+        images,
+        memory=None,
+        num_importance_samples=1000,
+        seed=0,
+        weights=None,
     ):
         number = images[..., 0, 0, 0]
         first = memory["nested"][0][:, None] if self.has_memory else 0.0

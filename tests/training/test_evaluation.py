@@ -95,7 +95,7 @@ def test_other_memory_is_of_exactly_one_other_episode(
     seen = []
 
     class Recorder(fake_model):
-        def query_terms(self, queries, memory, seed=None):
+        def query_terms(self, queries, memory, seed=None, weights=None):
             terms = super().query_terms(queries, memory, seed)
             own, first = queries[:, 0, 0, 0, 0], memory["nested"][0]
             tf.py_function(
@@ -119,6 +119,31 @@ def test_other_memory_is_of_exactly_one_other_episode(
     assert pairs[1.0] == last_of_first_batch
     expected = [pairs[1.0 + LENGTH * (i // LENGTH)] for i in range(NUM_IMAGES)]
     check(result["figures"]["C_other"]["nll"], expected)
+
+
+def test_another_order_is_scored_where_it_matters(
+    fake_model, numbered_episodes
+):
+    class InOrder(fake_model):
+        """An image costs its place in the episode."""
+
+        depends_on_order = True
+
+        def bound_terms(self, images, weights=None, seed=None):
+            number = images[..., 0, 0, 0]
+            place = tf.range(number.shape[1], dtype=number.dtype)
+            return {"nll": number + 100.0 * place + 0.0 * number}
+
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    result = evaluate(InOrder(), dataset)
+    # The same images, with padding left out wherever it went.
+    order = list(np.random.default_rng(0).permutation(LENGTH))
+    assert order != sorted(order)
+    places = [order.index(i % LENGTH) for i in range(NUM_IMAGES)]
+    expected = NUMBERS + 100.0 * np.array(places)
+    check(result["figures"]["A_order"]["nll"], expected)
+    assert "A   in another order" in format_table(result)
+    assert evaluate(fake_model(), dataset)["figures"]["A_order"] is None
 
 
 def test_a_model_without_memory_has_one_figure(fake_model, numbered_episodes):

@@ -8,6 +8,7 @@ SETTING = {
     "noise": "block",
     "level": 12.0,
     "split": "test",
+    "description": "numbers, Burda-like",
     "episode_length": 16,
     "threshold": 0.5,
 }
@@ -33,6 +34,7 @@ def test_table_has_a_line_for_every_step():
     found = retrieval(4)
     lines = retrieval_table({**SETTING, **found.summary()}).splitlines()
     assert lines[0].startswith("block 12, test split, 4 images")
+    assert lines[1] == "data: numbers, Burda-like"
     cells = {line[:24].strip(): line[24:].split() for line in lines if line}
     deviation = np.std(np.arange(4), ddof=1) / 2
     error, finer = f"{deviation:.2f}", f"{deviation:.3f}"

@@ -1,0 +1,80 @@
+"""Draws a figure of a paper, from a finished run or from trainings of its own.
+
+Example:
+
+    python -m kgpm.reproduce --figure=kpp_reads --model_dir=runs/kpp_digits
+"""
+
+import sys
+
+from kgpm import experiments
+from kgpm.cli import flags
+from kgpm.cli import stored_run_flags
+from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag_groups import list_definer
+from kgpm.cli.main import run
+from kgpm.cli.run_flags import apply_run_flags
+from kgpm.errors import UserError
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this program."""
+    stored_run_flags.define_stored_run_flags(values, "Images to write.")
+    stored_run_flags.define_reading_flags(values)
+    string, integer, *_ = definers(values, "program")
+    names = "; ".join(
+        f"{name} ({info.text})" for name, info in experiments.FIGURES.items()
+    )
+    string("figure", None, f"Which figure: {names}.")
+    integer("num_samples", 16, "Images to show of each kind.", lower_bound=1)
+    string(
+        "base",
+        None,
+        "Flag file of the trainings of a figure that needs some; without it "
+        "there are none.",
+    )
+    integer("num_seeds", 1, "Trainings of each kind.", lower_bound=1)
+    integer(
+        "epochs",
+        None,
+        "Epochs of each training; without it those of --base.",
+        lower_bound=1,
+    )
+    integer(
+        "images_per_step",
+        256,
+        "Images of a training step, whatever the episode's length.",
+        lower_bound=1,
+    )
+    strings = list_definer(values, "program")
+    strings("lengths", "5,8,16,32,64", "Episode lengths to train with.")
+    strings("reads", "1,2,4,8", "Numbers of reads to train with.")
+
+
+def check(values: flags.FlagValues) -> None:
+    """Finds the figure, and what it is to be drawn from."""
+    info = experiments.get_info(values.figure)
+    if info.needs_run:
+        apply_run_flags(values)
+    elif values.base is None:
+        raise UserError(
+            f"--figure={values.figure} trains: name its flags with --base, "
+            "such as --base=configs/kpp_omniglot_small.cfg"
+        )
+    for name in ("lengths", "reads"):
+        numbers = values[name].value or []
+        if not all(text.isdecimal() and int(text) for text in numbers):
+            raise UserError(
+                f"--{name} must be positive integers with commas between, "
+                f"received {','.join(numbers)}"
+            )
+
+
+def main(values: flags.FlagValues) -> None:
+    """Draws the figure and says where it is."""
+    for path in experiments.drawer(values.figure)(values):
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(run("kgpm.reproduce", main, define_flags, __doc__, check=check))

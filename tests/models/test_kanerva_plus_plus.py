@@ -1,0 +1,111 @@
+"""What Kanerva++ and its ablation have beyond every model."""
+
+import keras
+import numpy as np
+import pytest
+
+from kgpm import UserError
+from kgpm.models import DenseMemoryAblation
+from kgpm.models import KanervaPlusPlus
+
+from .conftest import KEYED
+from .conftest import compiled
+from .conftest import make
+
+
+@pytest.fixture(params=["kpp", "kpp_dense"])
+def keyed(request):
+    return make(request.param)
+
+
+def test_keys_place_what_is_generated(keyed, images):
+    memory = keyed.write(images)
+    keys = keyed.keys_of(images)
+    assert keys.shape == (3, 5, 2, 3)
+    new = keyed.generate(memory, num_steps=2, seed=1, keys=keys)
+    assert new.shape == (3, 2, 5, 8, 8, 1)
+    again = keyed.generate(memory, num_steps=2, seed=1, keys=keys)
+    np.testing.assert_array_equal(new, again)
+    latents = keyed.memory.sample_at(memory, keys, 1)
+    first = keyed.likelihood.point(keyed.decode(latents), 0.5)
+    np.testing.assert_array_equal(new[:, 0], first)
+    moved = keyed.memory.sample_at(memory, keys + 0.5, 1)
+    assert np.any(np.abs(moved - latents) > 1e-4)
+
+
+def test_keys_of_another_shape_are_refused(keyed, images):
+    memory = keyed.write(images)
+    with pytest.raises(UserError, match=r"keys of shape \[B, N, 2, 3\]"):
+        keyed.generate(memory, keys=np.zeros((3, 5, 3)))
+
+
+def test_the_decoder_sees_the_latent_alone(keyed, images):
+    """Another memory changes the divergence of z and nothing else."""
+    memory = keyed.write(images)
+    other = {name: value[::-1] for name, value in memory.items()}
+    own = keyed.query_terms(images, memory, seed=1)
+    wrong = keyed.query_terms(images, other, seed=1)
+    np.testing.assert_array_equal(own["nll"], wrong["nll"])
+    np.testing.assert_array_equal(own["kl_y"], wrong["kl_y"])
+    assert np.all(own["kl_z"].numpy()[[0, 2]] != wrong["kl_z"].numpy()[[0, 2]])
+
+
+def test_a_read_is_from_the_prior_and_not_from_the_query(keyed, images):
+    """Two memories answer the same query differently."""
+    memory = keyed.write(images)
+    other = {name: value[::-1] for name, value in memory.items()}
+    first = keyed.read(images, memory).numpy()
+    second = keyed.read(images, other).numpy()
+    np.testing.assert_allclose(first[1], second[1], atol=1e-6)
+    assert np.any(np.abs(first[0] - second[0]) > 1e-6)
+
+
+def test_a_step_moves_statistics_and_singular_vectors(keyed, images):
+    compiled(keyed)
+    before = {v.path: v.numpy() for v in keyed.non_trainable_variables}
+    keyed.train_on_batch({"images": images})
+    moved = {
+        path.rsplit("/", 1)[1]
+        for v, (path, old) in zip(
+            keyed.non_trainable_variables, before.items(), strict=True
+        )
+        if np.any(v.numpy() != old)
+    }
+    expected = {"left_vector"}
+    if keyed.encoder.mixes_images:
+        expected |= {"moving_mean", "moving_variance"}
+    assert moved >= expected
+    state = [v.numpy() for v in keyed.non_trainable_variables]
+    keyed.evaluate(images, verbose=0)
+    for v, old in zip(keyed.non_trainable_variables, state, strict=True):
+        np.testing.assert_array_equal(v, old)
+
+
+def test_the_ablation_differs_by_less_than_one_percent():
+    keras.utils.set_random_seed(0)
+    options = {"memory_size": 32, "window_size": 16, "width": 16}
+    options |= {"code_size": 128, "hidden_size": 128}
+    whole = KanervaPlusPlus(**options)
+    ablation = DenseMemoryAblation(**options)
+    difference = abs(ablation.count_params() - whole.count_params())
+    assert difference < 0.01 * (
+        whole.memory.writer.count_params()
+        + whole.memory.trace_prior.count_params()
+    )
+    twin = DenseMemoryAblation.from_config(ablation.get_config())
+    assert twin.count_params() == ablation.count_params()
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"image_shape": (16, 16, 1), "encoder": "tsm_resnet"}, "17 pixels"),
+        ({"image_shape": (65, 65, 1)}, "4 to 64 pixels"),
+        ({"num_reads": 0}, "num_reads"),
+        ({"window_size": 13}, "window_size=13, memory_size=12"),
+        ({"width": [4, 8]}, "width"),
+    ],
+)
+def test_what_makes_no_network_is_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        KanervaPlusPlus(**{**KEYED, **options})
