@@ -9,6 +9,7 @@ from kgpm.cli import flags
 from kgpm.cli import training_job
 from kgpm.cli.main import parse
 from kgpm.models import MODELS
+from kgpm.models import KeyedMemoryModel
 
 SMALL = (
     "--dataset=digits",
@@ -44,7 +45,10 @@ def run(name, model_dir, *arguments):
     values = flags.FlagValues()
     train.define_flags(values)
     small = [*SMALL, f"--model={name}", f"--model_dir={model_dir}"]
-    if MODELS[name].has_memory:
+    if issubclass(MODELS[name], KeyedMemoryModel):
+        small += ["--memory_size=8", "--window_size=8", "--hidden_size=8"]
+        small.append("--encoder=tsm_resnet_small")
+    elif MODELS[name].has_memory:
         small.append("--memory_size=2")
     parse(values, [*small, *arguments])
     keras.utils.set_random_seed(values.seed)

@@ -235,9 +235,9 @@ def test_extreme_prior_variances_in_float32():
         ({"code_size": 0}, "memory_size and code_size of at least 1"),
         (
             {"observation_noise": 0.0},
-            "observation_noise between 0.0025 and 403",
+            "observation_noise > 0, received 0",
         ),
-        ({"observation_noise": 500}, "observation_noise between .*ved 500"),
+        ({"observation_noise": 500}, "between 0.0025 and 403, received 500"),
         ({"address_noise": -1.0}, "address_noise > 0, received -1"),
         ({"num_opt_iters": 0}, "num_opt_iters of at least 1, received 0"),
     ],

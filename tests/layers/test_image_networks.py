@@ -136,7 +136,7 @@ def test_widths_that_are_refused(width):
 def test_other_arguments_that_are_refused():
     with pytest.raises(UserError, match="code_size .* received 0"):
         ImageEncoder((8, 8, 1), 0)
-    with pytest.raises(UserError, match="num_parameters .* received 0"):
+    with pytest.raises(UserError, match="num_parameters of at least 1, .* 0"):
         ImageDecoder((8, 8, 1), 4, 0)
     with pytest.raises(UserError, match="group, none, received 'batch'"):
         ImageEncoder((8, 8, 1), 4, normalization="batch")
