@@ -15,11 +15,7 @@ from kgpm.training.run_directory import RunDirectory
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
-    flags.define_model_flags(values)
-    flags.define_optimisation_flags(values)
-    flags.define_training_flags(values)
+    flags.define_train_flags(values)
 
 
 def check(values: flags.FlagValues) -> None:

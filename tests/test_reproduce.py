@@ -187,6 +187,8 @@ def test_a_training_is_done_once(tmp_path, capfd):
     again = train(folder, str(base), model="gpm", epochs=2)
     assert (folder / "metrics.json").stat().st_mtime_ns == written
     assert again.result == first.result
+    with pytest.raises(UserError, match=r"other flags \(epochs\)"):
+        train(folder, str(base), model="gpm", epochs=3)
     with pytest.raises(UserError, match="failed: .*bernouli"):
         train(tmp_path / "other", str(base), likelihood="bernouli")
 

@@ -27,6 +27,19 @@ __all__ = [
 ]
 
 
+def define_train_flags(values: FlagValues) -> None:
+    """Defines everything that a training takes.
+
+    Args:
+        values: the program's `FlagValues`.
+    """
+    define_run_flags(values)
+    define_data_flags(values)
+    define_model_flags(values)
+    define_optimisation_flags(values)
+    define_training_flags(values)
+
+
 def define_run_flags(values: FlagValues) -> None:
     """Defines what every program takes: where, which seed, which device mode.
 

@@ -7,6 +7,12 @@ from kgpm.training.run_directory import RunDirectory
 
 # What belongs to one start of a program and not to the run.
 _NOT_OF_THE_RUN = frozenset(["model_dir", "resume", "verbose"])
+# What may change while the result stays the same.
+_NOT_OF_THE_RESULT = _NOT_OF_THE_RUN | {
+    "data_dir",
+    "download",
+    "log_images_every",
+}
 
 
 def save_run_flags(values: flags.FlagValues) -> None:
@@ -20,16 +26,40 @@ def save_run_flags(values: flags.FlagValues) -> None:
     """
     lines = ["# Written by the program; read it with --flagfile."]
     for group in flags.GROUPS:
-        members = flags.flags_in_group(values, group)
+        members = _lines(values, group)
         if members:
-            lines += ["", f"# {group}"]
-        for flag in members:
-            if flag.name == "resume":
-                continue
-            text = flag.serialize()
-            lines.append(text or f"# --{flag.name} is not set")
+            lines += ["", f"# {group}", *members.values()]
     path = RunDirectory(values.model_dir).flags
     write_text(path, "\n".join(lines) + "\n")
+
+
+def differing_flags(values: flags.FlagValues) -> list[str]:
+    """Names of the flags that a stored run had other values of.
+
+    Where the data lay, and what was shown on the way, does not count.
+
+    Args:
+        values: parsed flags with `--model_dir`.
+
+    Raises:
+        OSError: if there is no run.
+    """
+    stored = RunDirectory(values.model_dir).flags.read_text(encoding="utf-8")
+    lines = frozenset(stored.splitlines())
+    return [
+        name
+        for group in flags.GROUPS
+        for name, line in _lines(values, group).items()
+        if name not in _NOT_OF_THE_RESULT and line not in lines
+    ]
+
+
+def _lines(values: flags.FlagValues, group: str) -> dict[str, str]:
+    return {
+        flag.name: flag.serialize() or f"# --{flag.name} is not set"
+        for flag in flags.flags_in_group(values, group)
+        if flag.name != "resume"
+    }
 
 
 def apply_run_flags(values: flags.FlagValues) -> None:

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kgpm.cli import flags
+from kgpm.cli.main import parse
+from kgpm.cli.run_flags import differing_flags
 from kgpm.errors import UserError
 from kgpm.training.run_directory import RunDirectory
 
@@ -36,25 +39,21 @@ def train(folder: Path, flagfile: str, **settings: Any) -> TrainedRun:
             file's.
 
     Raises:
-        UserError: if the training ends with an error.
+        UserError: if the training ends with an error, or the run that is
+            there had other flags.
     """
     run = RunDirectory(folder)
+    given = [
+        f"--{name}={value}"
+        for name, value in settings.items()
+        if value is not None
+    ]
+    arguments = [f"--flagfile={flagfile}", f"--model_dir={folder}", *given]
+    if run.flags.is_file():
+        _check_same_flags(folder, arguments)
+        arguments.append("--resume")
     if not run.metrics_json.is_file():
-        given = [
-            f"--{name}={value}"
-            for name, value in settings.items()
-            if value is not None
-        ]
-        if run.flags.is_file():
-            given.append("--resume")
-        command = [
-            sys.executable,
-            "-m",
-            "kgpm.train",
-            f"--flagfile={flagfile}",
-            f"--model_dir={folder}",
-            *given,
-        ]
+        command = [sys.executable, "-m", "kgpm.train", *arguments]
         print(" ".join(command[1:]), flush=True)
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
         if done.returncode:
@@ -66,6 +65,17 @@ def train(folder: Path, flagfile: str, **settings: Any) -> TrainedRun:
         name: np.array([float(row[name]) for row in rows]) for name in rows[0]
     }
     return TrainedRun(epochs, json.loads(run.metrics_json.read_text()))
+
+
+def _check_same_flags(folder: Path, arguments: list[str]) -> None:
+    values = flags.FlagValues()
+    flags.define_train_flags(values)
+    parse(values, arguments)
+    if names := differing_flags(values):
+        raise UserError(
+            f"the run in {folder} was trained with other flags ("
+            f"{', '.join(names)}): give the same ones or another --model_dir"
+        )
 
 
 def figure_value(run: TrainedRun, name: str, figure: str = "A") -> float:

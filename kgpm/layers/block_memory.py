@@ -13,6 +13,7 @@ from kgpm.layers.trace_prior import TracePrior
 from kgpm.layers.transposed_decoder import TransposedDecoder
 from kgpm.ops import bounded_windows
 from kgpm.ops import read_windows
+from kgpm.ops import share_inside
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -122,6 +123,17 @@ class BlockMemory(KeyedMemory):
         self, memory: dict[str, Any], keys: Any
     ) -> DiagonalGaussian:
         return self.trace_prior(self.traces(memory, keys))
+
+    def diagnostics(self, codes: Any, memory: dict[str, Any]) -> dict[str, Any]:
+        """Also `window_inside`, the share of the windows' area in the memory.
+
+        A window outside reads zeros, and its key has no gradient.
+        """
+        inside = share_inside(self.windows(self.keys_of(codes)))
+        return {
+            **super().diagnostics(codes, memory),
+            "window_inside": ops.mean(inside),
+        }
 
     def rows(self, memory: dict[str, Any]) -> Any:
         cells = memory["cells"]

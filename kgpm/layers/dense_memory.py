@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.layers.choices import check_sizes
+from kgpm.layers.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.keyed_memory import KEY_SIZE
 from kgpm.layers.keyed_memory import KeyedMemory
@@ -58,14 +59,16 @@ class DenseMemory(KeyedMemory):
             keras.layers.Dense(
                 size,
                 activation=function,
+                kernel_initializer=initializer,
                 dtype=self.dtype_policy,
                 name=f"projection_{i}",
             )
-            for i, (size, function) in enumerate(
+            for i, (size, function, initializer) in enumerate(
                 [
-                    (projection_size, "relu"),
-                    (projection_size, "relu"),
-                    (2 * latent_size, None),
+                    (projection_size, "relu", "glorot_uniform"),
+                    (projection_size, "relu", "glorot_uniform"),
+                    # The prior starts as N(0, I), as in `TracePrior`.
+                    (2 * latent_size, None, "zeros"),
                 ]
             )
         ]
@@ -106,7 +109,7 @@ class DenseMemory(KeyedMemory):
         hidden = ops.concatenate([code, keys], axis=-1)
         for layer in self.projection:
             hidden = layer(hidden)
-        return DiagonalGaussian.of(hidden)
+        return DiagonalGaussian.of(hidden, least_scale=LEAST_PRIOR_SCALE)
 
     def rows(self, memory: dict[str, Any]) -> Any:
         return memory["embedding"][:, None]

@@ -13,6 +13,9 @@ from kgpm.layers.spectral_dense import SpectralDense
 from kgpm.ops import normal
 
 _LEAST_SCALE = 1e-4
+# Of a learned prior, by whose square a divergence divides: at 1e-4 a single
+# image whose posterior lies elsewhere costs 1e7 nats.
+LEAST_PRIOR_SCALE = 1e-2
 
 
 class DiagonalGaussian(NamedTuple):
@@ -23,16 +26,19 @@ class DiagonalGaussian(NamedTuple):
 
     @classmethod
     def of(
-        cls, parameters: Any, initial_scale: float = 1.0
+        cls,
+        parameters: Any,
+        initial_scale: float = 1.0,
+        least_scale: float = _LEAST_SCALE,
     ) -> "DiagonalGaussian":
         """From the output of a network, `[..., 2 size]`: mean and raw scale.
 
-        The scale is `softplus(raw + shift) + 1e-4`, `initial_scale` (to 1e-4)
-        where raw is 0.
+        The scale is `softplus(raw + shift) + least_scale`, `initial_scale`
+        (to `least_scale`) where raw is 0.
         """
         mean, raw = ops.split(parameters, 2, axis=-1)
         shift = math.log(math.expm1(initial_scale))
-        scale = ops.softplus(raw + shift) + _LEAST_SCALE
+        scale = ops.softplus(raw + shift) + least_scale
         return cls(mean, 2.0 * ops.log(scale))
 
     def sample(self, seed: Any) -> Any:

@@ -52,6 +52,8 @@ class KeyedMemory(keras.layers.Layer):
     depends_on_order = False
     # Cells and mean codes are no latents.
     rows_are_latents = False
+    # Training writes every memory: that of nothing is never seen.
+    prior_is_trained = False
 
     def __init__(
         self,
@@ -246,6 +248,31 @@ class KeyedMemory(keras.layers.Layer):
             ops.sum(ops.square(keys), axis=(-2, -1))
             + ops.sum(prior.log_variance, axis=-1)
         )
+
+    def diagnostics(self, codes: Any, memory: dict[str, Any]) -> dict[str, Any]:
+        """Signs of collapse: of keys, of windows and of the prior's scale.
+
+        Args:
+            codes: `[B, Q, code_size]`.
+            memory: as `write` returns it.
+
+        Returns:
+            `kl_y_read_<k>`, nats that the k-th key costs on average, and
+            `least_prior_scale`, of p(z | y, M) at the mean keys.
+        """
+        key = self.key_head(codes)
+        keys = self._heads(key.mean)
+        per_read = kl_diagonal_standard(keys, self._heads(key.log_variance))
+        nats = ops.mean(per_read, axis=(0, 1))
+        prior = self.latent_prior(memory, keys)
+        scalars = {
+            f"kl_y_read_{index + 1}": nats[index]
+            for index in range(self.num_reads)
+        }
+        scalars["least_prior_scale"] = ops.exp(
+            0.5 * ops.min(prior.log_variance)
+        )
+        return scalars
 
     def _heads(self, keys: Any) -> Any:
         shape = ops.shape(keys)[:2]

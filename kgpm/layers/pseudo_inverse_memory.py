@@ -78,6 +78,8 @@ class PseudoInverseMemory(keras.layers.Layer):
 
     # A row is what a decoder takes.
     rows_are_latents = True
+    # Every write starts from the prior.
+    prior_is_trained = True
 
     def __init__(
         self,

@@ -7,12 +7,17 @@ from keras import ops
 
 from kgpm.layers.choices import check_sizes
 from kgpm.layers.evo_norm_s0 import EvoNormS0
+from kgpm.layers.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.gaussian_head import DiagonalGaussian
 
 # Kernels and strides in turn: 32 - 15 - 12 - 5 - 3, 64 - 31 - 28 - 13 - 11 - 4.
 _CONVOLUTIONS = ((4, 2), (4, 1), (3, 2), (3, 1))
 # A map of at most this side goes to the last layer.
 _LAST_SIDE = 4
+# A window outside the memory reads zeros, whose variance is 0: each
+# normalisation multiplies their gradient by 1 / sqrt(epsilon). At the usual
+# 1e-5 four of them took its norm to 1e12 in the first epoch.
+_EPSILON = 1e-3
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -21,7 +26,8 @@ class TracePrior(keras.layers.Layer):
 
     Valid convolutions with EvoNormS0 between them, the first with
     `width / 2` channels, each after it with twice as many, until a map is at
-    most 4 pixels wide; a last one over the whole map gives mean and scale.
+    most 4 pixels wide; a last one over the whole map gives mean and scale. It
+    starts at zero, so that every prior starts as N(0, I).
 
     Args:
         window_size: side of a trace.
@@ -83,10 +89,15 @@ class TracePrior(keras.layers.Layer):
                     name=f"convolution_{index}",
                 )
             )
-            self.norms.append(EvoNormS0(dtype=policy, name=f"norm_{index}"))
+            self.norms.append(
+                EvoNormS0(epsilon=_EPSILON, dtype=policy, name=f"norm_{index}")
+            )
             self.sides.append(side)
         self.output_layer = keras.layers.Dense(
-            2 * latent_size, dtype=policy, name="output"
+            2 * latent_size,
+            kernel_initializer="zeros",
+            dtype=policy,
+            name="output",
         )
 
     def build(self, input_shape: tuple | None = None) -> None:
@@ -111,7 +122,9 @@ class TracePrior(keras.layers.Layer):
         hidden = ops.reshape(
             hidden, (*leading, self.sides[-1] ** 2 * hidden.shape[-1])
         )
-        return DiagonalGaussian.of(self.output_layer(hidden))
+        return DiagonalGaussian.of(
+            self.output_layer(hidden), least_scale=LEAST_PRIOR_SCALE
+        )
 
     def get_config(self) -> dict:
         config = super().get_config()

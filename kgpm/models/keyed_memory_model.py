@@ -21,6 +21,10 @@ class KeyedMemoryModel(MemoryModel):
         """Mean keys `[B, Q, K, 3]` of images `[B, Q, H, W, C]`."""
         return self.memory.keys_of(self.encode(images))
 
+    def diagnostics(self, images: Any, memory: Any = None) -> dict[str, Any]:
+        """See `KeyedMemory.diagnostics`."""
+        return self.memory.diagnostics(self.encode(images), memory)
+
     def generate(
         self,
         memory: Any = None,

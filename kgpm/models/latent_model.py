@@ -37,6 +37,11 @@ class LatentModel(AutoencoderModel):
         return 0
 
     @property
+    def prior_is_trained(self) -> bool:
+        """Whether training sees the memory to which nothing was written."""
+        return False
+
+    @property
     def depends_on_order(self) -> bool:
         """Whether the order of the images in an episode matters."""
         return self.encoder.mixes_images
@@ -209,6 +214,18 @@ class LatentModel(AutoencoderModel):
         codes = self.encode(images)
         error = self.latents_of(codes) - self.mean_latents(codes, memory)
         return ops.sum(ops.square(error), axis=-1)
+
+    def diagnostics(self, images: Any, memory: Any = None) -> dict[str, Any]:
+        """Scalars that show how a model is doing inside, for TensorBoard.
+
+        Args:
+            images: `[B, Q, H, W, C]`.
+            memory: as `write` returns it.
+
+        Returns:
+            `{"name": scalar}`; a model without any has `{}`.
+        """
+        return {}
 
     def bound_terms(
         self,

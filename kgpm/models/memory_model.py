@@ -22,8 +22,9 @@ class MemoryModel(LatentModel):
     read and what that costs (`prior`, `write`, `read`, `draw`, `sample`,
     `sample_prior`, `kl` where it has a density, `latents_of`,
     `latent_energy`, `rows`, `term_names`, `memory_floats`,
-    `depends_on_order`, `rows_are_latents`). A written memory is a nest of
-    tensors with the episodes on the leading axis; the model keeps none.
+    `depends_on_order`, `rows_are_latents`, `prior_is_trained`). A written
+    memory is a nest of tensors with the episodes on the leading axis; the
+    model keeps none.
 
     Args:
         memory: the layer.
@@ -73,6 +74,10 @@ class MemoryModel(LatentModel):
     @property
     def memory_floats(self) -> int:
         return self.memory.memory_floats
+
+    @property
+    def prior_is_trained(self) -> bool:
+        return self.memory.prior_is_trained
 
     @property
     def depends_on_order(self) -> bool:

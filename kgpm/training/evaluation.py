@@ -113,6 +113,7 @@ def evaluate(
         "model": type(model).__name__,
         "is_bound": model.is_bound,
         "has_memory": model.has_memory,
+        "prior_is_trained": model.prior_is_trained,
         "image_shape": [int(side) for side in model.image_shape],
         "split": split,
         "description": description,

@@ -1,4 +1,4 @@
-"""Pictures in TensorBoard while a model trains."""
+"""Pictures and diagnostics in TensorBoard while a model trains."""
 
 import os
 from collections.abc import Callable
@@ -23,7 +23,8 @@ class ImageLogger(keras.callbacks.Callback):
 
     Every `every` epochs: `reconstructions` (images above their reads),
     `denoising` (clean, corrupted query, each read), `generation` (samples step
-    by step, with the nearest written image). The same episode, corruption and
+    by step, with the nearest written image), and the model's `diagnostics` of
+    that episode as scalars. The same episode, corruption and
     noise each time, from seeds of their own: training draws the same numbers
     with and without this callback.
 
@@ -94,6 +95,7 @@ class ImageLogger(keras.callbacks.Callback):
                 model.generate(
                     memory, num_samples=self._num_rows, seed=seed, **options
                 ),
+                model.diagnostics(images, memory),
             )
 
         self._compute = compute
@@ -113,6 +115,7 @@ class ImageLogger(keras.callbacks.Callback):
         self._written = self._epoch
         with averaged_weights(self.model):
             parts = self._compute(self._images, self._queries, self._seed)
+        *parts, diagnostics = parts
         read, denoised, generated = (np.asarray(part)[0] for part in parts)
         images = np.asarray(self._images)[0]
         queries = np.asarray(self._queries)[0]
@@ -128,4 +131,6 @@ class ImageLogger(keras.callbacks.Callback):
         with self._writer.as_default(step=self._epoch):
             for name, layout in drawn.items():
                 tf.summary.image(name, pictures.draw_sheet(**layout)[None])
+            for name, value in diagnostics.items():
+                tf.summary.scalar(f"diagnostics/{name}", value)
         self._writer.flush()

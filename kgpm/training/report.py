@@ -35,6 +35,13 @@ log p(x | memory) and a low A alone proves nothing; B scores each image under a
 memory written from the others of its episode; C scores it under a memory that
 was never written, or written from another episode. Read A, B and C together."""
 
+_ORDER = """\
+The network sees an episode's images in their order; "in another order" is A of
+the same images shuffled within each episode."""
+_UNTRAINED_PRIOR = """\
+"memory not written" is an input that training never sees, a mean code of zeros:
+for what the memory contributes, read "another episode's memory"."""
+
 
 def format_table(result: Mapping[str, Any]) -> str:
     """The figures of `evaluate` as an aligned table, with what they mean.
@@ -86,6 +93,10 @@ def format_table(result: Mapping[str, Any]) -> str:
             "C   another episode's memory: none, the split is a single episode"
         )
     lines += ["", _EXPLANATION if has_memory else _WITHOUT_MEMORY]
+    if figures.get("A_order") is not None:
+        lines.append(_ORDER)
+    if has_memory and not result["prior_is_trained"]:
+        lines.append(_UNTRAINED_PRIOR)
     if num_samples:
         lines.append(
             f"IW-{num_samples} is the tighter importance-weighted bound of "

@@ -24,12 +24,18 @@ def make_dense(**options):
     return built(DenseMemory, projection_size=7, **options)
 
 
-def built(constructor, num_reads=READS, **options):
+def built(constructor, num_reads=READS, awake=True, **options):
     keras.utils.set_random_seed(1)
     layer = constructor(
         CODE, LATENT, num_reads, hidden_size=5, dtype="float64", **options
     )
     layer.build()
+    if awake:
+        # As after training: the last kernel of the prior starts at zero.
+        generator = np.random.default_rng(3)
+        for kernel in layer.trainable_variables:
+            if kernel.name == "kernel" and not np.any(kernel):
+                kernel.assign(generator.normal(scale=0.3, size=kernel.shape))
     return layer
 
 
@@ -151,6 +157,34 @@ def test_a_prior_that_saw_each_code_would_cheat(layer):
     np.testing.assert_allclose(spread, np.zeros((2, LATENT)), atol=1e-12)
 
 
+@pytest.mark.parametrize("name", sorted(MEMORIES))
+def test_every_prior_starts_as_standard_normal(name):
+    layer = MEMORIES[name](awake=False)
+    memory = layer.write(codes())
+    keys = np.random.default_rng(4).normal(size=(2, 4, READS, 3))
+    prior = layer.latent_prior(memory, tf.constant(keys))
+    np.testing.assert_array_equal(prior.mean, np.zeros((2, 4, LATENT)))
+    # The scale of a zero output is 1 + 1e-2.
+    np.testing.assert_allclose(prior.log_variance, 0.0, atol=3e-2)
+
+
+def test_windows_outside_the_memory_do_not_blow_up_the_gradient():
+    """Their traces are constant, which a normalisation divides by nothing."""
+    layer = make_block(memory_size=32, window_size=32)
+    memory = layer.write(codes())
+
+    def gradient_norm(shift):
+        keys = tf.constant([1.0, shift, shift], "float64")
+        keys = tf.broadcast_to(keys, (2, 4, READS, 3))
+        with tf.GradientTape() as tape:
+            prior = layer.latent_prior(memory, keys)
+            loss = tf.reduce_sum(prior.mean**2 + prior.log_variance**2)
+        own = layer.trace_prior.trainable_variables
+        return float(tf.linalg.global_norm(tape.gradient(loss, own)))
+
+    assert gradient_norm(5.0) < 100.0 * gradient_norm(0.0)
+
+
 def test_reads_and_generation_come_from_the_prior(layer):
     written = codes()
     memory = layer.write(written)
@@ -216,6 +250,31 @@ def test_traces_are_windows_of_the_cells():
         bounded.traces(memory, tf.constant(keys)),
         layer.traces(memory, ops.bounded_windows(tf.constant(keys))),
     )
+
+
+def test_diagnostics_show_a_collapse(layer):
+    """Key costs by read, the least scale and, with windows, their place."""
+    written = codes()
+    memory = layer.write(written)
+    scalars = layer.diagnostics(written, memory)
+    key = layer.key_head(written)
+    mean, scale = key.mean, tf.exp(0.5 * key.log_variance)
+    costs = tfd.Normal(mean, scale).kl_divergence(
+        tfd.Normal(tf.zeros_like(mean), tf.ones_like(mean))
+    )
+    costs = tf.reduce_sum(tf.reshape(costs, (8, READS, 3)), -1)
+    keys = tf.reshape(mean, (2, 4, READS, 3))
+    prior = layer.latent_prior(memory, keys)
+    expected = {
+        "kl_y_read_1": np.mean(costs[:, 0]),
+        "kl_y_read_2": np.mean(costs[:, 1]),
+        "least_prior_scale": np.exp(0.5 * np.min(prior.log_variance)),
+    }
+    if isinstance(layer, BlockMemory):
+        expected["window_inside"] = np.mean(ops.share_inside(keys))
+    assert scalars.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(scalars[name], value, rtol=1e-9)
 
 
 def test_the_published_sizes():

@@ -26,6 +26,16 @@ KEYED = {
     "hidden_size": 16,
 }
 
+
+def awake(model):
+    """With random numbers in kernels that start at zero, as after training."""
+    generator = np.random.default_rng(2)
+    for kernel in model.trainable_variables:
+        if kernel.name == "kernel" and not np.any(kernel):
+            kernel.assign(generator.normal(scale=0.3, size=kernel.shape))
+    return model
+
+
 # Name -> constructor. A new model or variant adds a line here.
 MODELS = {
     "gpm": lambda: GPM(memory_size=4, **SMALL),
@@ -56,15 +66,17 @@ MODELS = {
         memory_kl_weight=1.0,
         **SMALL,
     ),
-    "kpp": lambda: KanervaPlusPlus(**KEYED),
-    "kpp_residual": lambda: KanervaPlusPlus(
-        **{**KEYED, "encoder": "residual", "decoder": "residual"},
-        key_transform="bounded",
-        num_reads=1,
-        activation="linear",
+    "kpp": lambda: awake(KanervaPlusPlus(**KEYED)),
+    "kpp_residual": lambda: awake(
+        KanervaPlusPlus(
+            **{**KEYED, "encoder": "residual", "decoder": "residual"},
+            key_transform="bounded",
+            num_reads=1,
+            activation="linear",
+        )
     ),
-    "kpp_dense": lambda: DenseMemoryAblation(
-        **{**KEYED, "encoder": "residual"}
+    "kpp_dense": lambda: awake(
+        DenseMemoryAblation(**{**KEYED, "encoder": "residual"})
     ),
     "vae": lambda: VAE(hidden_size=16, **SMALL),
 }

@@ -1,8 +1,8 @@
-"""Three steps of a noise-free model on one device or on two replicas.
+"""A few steps of a model on one device or on two replicas.
 
 Run in a process of its own, because logical devices must be set before
-TensorFlow starts: `python replica_script.py single|mirrored` prints weights
-and logs as JSON.
+TensorFlow starts: `python replica_script.py linear|kpp single|mirrored` prints
+weights (of Kanerva++ those that gradients do not move) and logs as JSON.
 """
 
 import json
@@ -36,30 +36,65 @@ class Linear(BoundModel):
         return {"nll": error, "kl_a": square}
 
 
-def main(mode):
+def linear(generator):
+    """Nine episodes in batches of four: the last leaves a replica empty."""
+    images = generator.random((9, 3, 2, 2, 1)).astype("float32")
+    weights = (generator.random((9, 3)) > 0.3).astype("float32")
+    return Linear, {"images": images, "weights": weights}
+
+
+def kanerva_plus_plus(generator):
+    """One batch: statistics of the encoder depend on images alone."""
+    from kgpm.models import KanervaPlusPlus
+
+    def make():
+        keras.utils.set_random_seed(1)
+        return KanervaPlusPlus(
+            image_shape=(8, 8, 1),
+            code_size=10,
+            latent_size=6,
+            memory_size=12,
+            window_size=8,
+            width=4,
+            num_blocks=1,
+            encoder="tsm_resnet_small",
+            hidden_size=16,
+        )
+
+    images = (generator.random((4, 3, 8, 8, 1)) > 0.5).astype("float32")
+    return make, {"images": images, "weights": np.ones((4, 3), "float32")}
+
+
+CASES = {"linear": linear, "kpp": kanerva_plus_plus}
+
+
+def main(name, mode):
     strategy = tf.distribute.get_strategy()
     if mode == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         logical = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, logical)
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    generator = np.random.default_rng(0)
-    # Nine episodes in batches of four: the last one leaves a replica empty.
-    images = generator.random((9, 3, 2, 2, 1)).astype("float32")
-    weights = (generator.random((9, 3)) > 0.3).astype("float32")
-    batch = {"images": images, "weights": weights}
+    make, batch = CASES[name](np.random.default_rng(0))
     data = tf.data.Dataset.from_tensor_slices(batch).batch(4)
     with strategy.scope():
-        model = Linear()
+        model = make()
         optimizer = keras.optimizers.Adam(0.05, global_clipnorm=0.5)
         model.compile(optimizer)
         optimizer.build(model.trainable_variables)
+    epochs = 2 if name == "linear" else 1
     history = model.fit(
-        data, validation_data=data, epochs=2, verbose=0, shuffle=False
+        data, validation_data=data, epochs=epochs, verbose=0, shuffle=False
     ).history
-    result = {"weights": model.get_weights()[0].tolist(), "logs": history}
+    shown = model.non_trainable_variables or model.variables
+    weights = {
+        variable.path.split("/", 1)[-1]: variable.numpy().tolist()
+        for variable in shown
+        if "seed" not in variable.path
+    }
+    result = {"weights": weights, "logs": history}
     print(json.dumps(result))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

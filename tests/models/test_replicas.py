@@ -11,10 +11,10 @@ import numpy as np
 SCRIPT = Path(__file__).with_name("replica_script.py")
 
 
-def run(mode):
+def run(name, mode):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [sys.executable, SCRIPT, mode],
+        [sys.executable, SCRIPT, name, mode],
         capture_output=True,
         text=True,
         check=True,
@@ -26,9 +26,20 @@ def run(mode):
 
 def test_two_replicas_give_the_weights_of_one_device():
     """Uneven and empty shares, clipping, and exact epoch metrics."""
-    single, mirrored = run("single"), run("mirrored")
-    np.testing.assert_allclose(
-        mirrored["weights"], single["weights"], atol=1e-6
-    )
+    single, mirrored = run("linear", "single"), run("linear", "mirrored")
+    assert mirrored["weights"].keys() == single["weights"].keys()
+    for name, values in single["weights"].items():
+        np.testing.assert_allclose(mirrored["weights"][name], values, atol=1e-6)
     for name, values in single["logs"].items():
         np.testing.assert_allclose(mirrored["logs"][name], values, rtol=1e-5)
+
+
+def test_statistics_are_those_of_all_replicas():
+    """Of batch normalisation and spectral norms, after a step of Kanerva++."""
+    single, mirrored = run("kpp", "single"), run("kpp", "mirrored")
+    assert mirrored["weights"].keys() == single["weights"].keys()
+    names = {name.rsplit("/", 1)[-1] for name in single["weights"]}
+    assert names >= {"moving_mean", "moving_variance", "left_vector"}
+    for name, values in single["weights"].items():
+        np.testing.assert_allclose(mirrored["weights"][name], values, atol=1e-5)
+    assert np.isfinite(mirrored["logs"]["val_nelbo"][0])

@@ -142,3 +142,18 @@ def test_one_function_reads_any_number_of_windows():
     memory, windows = random_case()
     assert read(memory, windows).shape == (2, 4, 4, 4, 6)
     assert read(memory[:1], windows[:1, :3]).shape == (1, 3, 4, 4, 6)
+
+
+def test_xla_reads_the_same_windows_and_gradients():
+    def read(memory, windows):
+        with tf.GradientTape() as tape:
+            tape.watch([memory, windows])
+            points = ops.read_windows(memory, windows, (4, 3))
+            total = tf.reduce_sum(tf.sin(points))
+        return points, *tape.gradient(total, [memory, windows])
+
+    case = [tf.constant(value) for value in random_case(8)]
+    plain = read(*case)
+    compiled = tf.function(read, jit_compile=True)(*case)
+    for left, right in zip(plain, compiled, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-12)

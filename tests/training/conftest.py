@@ -34,6 +34,7 @@ class FakeModel:
     likelihood = FakeLikelihood()
     memory_floats = 12
     depends_on_order = False
+    prior_is_trained = True
 
     def __init__(self, kl_memory=False, has_memory=True):
         self.kl_memory = kl_memory

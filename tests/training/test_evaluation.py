@@ -142,7 +142,12 @@ def test_another_order_is_scored_where_it_matters(
     places = [order.index(i % LENGTH) for i in range(NUM_IMAGES)]
     expected = NUMBERS + 100.0 * np.array(places)
     check(result["figures"]["A_order"]["nll"], expected)
-    assert "A   in another order" in format_table(result)
+    table = format_table(result)
+    assert "A   in another order" in table
+    assert "shuffled within each episode" in table
+    assert "never sees" not in table
+    result["prior_is_trained"] = False
+    assert "never sees" in format_table(result)
     assert evaluate(fake_model(), dataset)["figures"]["A_order"] is None
 
 

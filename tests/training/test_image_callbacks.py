@@ -11,6 +11,7 @@ from kgpm.models import GPM
 from kgpm.training.image_logger import ImageLogger
 from kgpm.training.memory_projector import MemoryProjector
 from kgpm.training.noises import make_corruption
+from tests.models.conftest import make
 
 CORRUPT = make_corruption("salt_and_pepper", 0.2, binary=True)
 
@@ -68,6 +69,22 @@ def test_pictures_of_the_epochs_asked_for(trained):
         cell = 8 * 9
         rows = {"denoising": 2, "generation": 2, "reconstructions": 2}[tag]
         assert rows * cell < picture.shape[0] < (rows + 1) * cell
+
+
+def test_diagnostics_are_scalars_beside_the_pictures(images, tmp_path):
+    model = make("kpp_dense")
+    model.compile("adam", seed=1)
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(2)
+    callback = ImageLogger(tmp_path, images[0], CORRUPT, num_steps=1)
+    model.fit(dataset, verbose=0, callbacks=[callback])
+    events = event_accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    expected = model.diagnostics(images[:1], model.write(images[:1]))
+    assert expected
+    for name, value in expected.items():
+        (record,) = events.Tensors(f"diagnostics/{name}")
+        logged = tf.make_ndarray(record.tensor_proto)
+        np.testing.assert_allclose(logged, value, rtol=1e-4, atol=1e-5)
 
 
 def test_training_is_the_same_with_and_without_pictures(trained, images):
