@@ -193,6 +193,9 @@ class _Scorer:
         batch_seed = ops.fold_in(self._seed, index)
         seeds = [ops.fold_in(batch_seed, i) for i in range(self._num_draws)]
         terms = [self._bound(images, weights, s) for s in seeds]
+        # The noise of these reads again in figure C, as `bound_terms` has it:
+        # then the memory is all that differs.
+        reads = [ops.split_seed(seed, 2)[1] for seed in seeds]
         self._add("A", terms, mask)
         if self._model.depends_on_order:
             self._score_in_another_order(images, weights, mask, seeds)
@@ -202,7 +205,11 @@ class _Scorer:
             memories = [
                 self._write(images, weights, ops.fold_in(s, 1)) for s in seeds
             ]
-            self._score_other_memories(images, weights, mask, memories, seeds)
+            self._add(
+                "B", [self._held_out(images, weights, s) for s in seeds], mask
+            )
+            self._score_unwritten(images, weights, mask, reads)
+            self._score_other_episode(images, weights, mask, memories, reads)
         if self._num_samples:
             log_likelihood = self._log_likelihood(
                 images, memories[0], weights, seeds[0]
@@ -210,25 +217,16 @@ class _Scorer:
             self._add("A", [{"nelbo_iw": -log_likelihood}], mask)
         return float(np.mean(np.asarray(ops.nelbo(terms[0]))[mask]))
 
-    def _score_other_memories(
-        self,
-        images: Any,
-        weights: Any,
-        mask: np.ndarray,
-        memories: list,
-        seeds: list,
+    def _score_unwritten(
+        self, images: Any, weights: Any, mask: np.ndarray, seeds: list
     ) -> None:
-        """Figures B and C, under any memory but the images' own."""
-        self._add(
-            "B", [self._held_out(images, weights, s) for s in seeds], mask
-        )
+        """Figure C of a memory to which nothing was written."""
         prior = self._model.prior_memory(images.shape[0])
         self._add(
             "C_prior",
             [self._query(images, prior, weights, s) for s in seeds],
             mask,
         )
-        self._score_other_episode(images, weights, mask, memories, seeds)
 
     def _score_in_another_order(
         self, images: Any, weights: Any, mask: np.ndarray, seeds: list

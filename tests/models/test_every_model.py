@@ -44,6 +44,16 @@ def test_training_terms_are_the_bounds(model, images):
         np.testing.assert_allclose(terms[name], value, rtol=1e-4, atol=1e-4)
 
 
+def test_the_noise_of_a_read_is_known(memory_model, images):
+    """What figure C of an evaluation takes to differ by its memory alone."""
+    write_seed, read_seed = ops.split_seed(ops.make_seed(3), 2)
+    memory = memory_model.write(images, seed=write_seed)
+    terms = memory_model.bound_terms(images, seed=3)
+    expected = memory_model.query_terms(images, memory, seed=read_seed)
+    for name, value in expected.items():
+        np.testing.assert_allclose(terms[name], value, rtol=1e-4, atol=1e-4)
+
+
 def test_absent_images_change_nothing(memory_model, images):
     """An image of weight 0 is as good as not there."""
     weights = np.ones((3, 5), "float32")
