@@ -121,11 +121,18 @@ def test_ci_can_be_executed():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "docs/results.md"]
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+    ],
 )
 def test_what_a_page_links_to_exists(name):
     page = ROOT / name
-    links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    links = re.findall(
+        r"\]\(([^)#:]+)[^):]*\)", page.read_text(encoding="utf-8")
+    )
     missing = [link for link in links if not (page.parent / link).exists()]
     assert missing == []
 

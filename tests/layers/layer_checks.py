@@ -8,6 +8,15 @@ import tensorflow as tf
 from keras import tree
 
 
+def awake(part):
+    """With random numbers in kernels that start at zero, as after training."""
+    generator = np.random.default_rng(2)
+    for kernel in part.trainable_variables:
+        if kernel.name == "kernel" and not np.any(kernel):
+            kernel.assign(generator.normal(scale=0.3, size=kernel.shape))
+    return part
+
+
 def run_layer_test(
     layer_class,
     config,
@@ -41,6 +50,9 @@ def run_layer_test(
 
     keras.utils.set_random_seed(1)
     layer = layer_class(name="layer", **config)
+    apply(layer)
+    # Nothing before a kernel of zeros has a gradient.
+    awake(layer)
     with tf.GradientTape() as tape:
         outputs = apply(layer)
         # Random weights: a normalised output's sum of squares is constant.

@@ -10,6 +10,7 @@ from kgpm import UserError
 from kgpm import ops
 from kgpm.layers import BlockMemory
 from kgpm.layers import DenseMemory
+from tests.layers.layer_checks import awake
 
 tfd = tfp.distributions
 CODE, LATENT, READS = 6, 3, 2
@@ -24,19 +25,13 @@ def make_dense(**options):
     return built(DenseMemory, projection_size=7, **options)
 
 
-def built(constructor, num_reads=READS, awake=True, **options):
+def built(constructor, num_reads=READS, as_made=False, **options):
     keras.utils.set_random_seed(1)
     layer = constructor(
         CODE, LATENT, num_reads, hidden_size=5, dtype="float64", **options
     )
     layer.build()
-    if awake:
-        # As after training: the last kernel of the prior starts at zero.
-        generator = np.random.default_rng(3)
-        for kernel in layer.trainable_variables:
-            if kernel.name == "kernel" and not np.any(kernel):
-                kernel.assign(generator.normal(scale=0.3, size=kernel.shape))
-    return layer
+    return layer if as_made else awake(layer)
 
 
 MEMORIES = {"block": make_block, "dense": make_dense}
@@ -165,7 +160,7 @@ def test_a_prior_that_sees_an_image_makes_its_divergence_vanish():
     """
 
     def trained(length):
-        layer = built(DenseMemory, projection_size=64, awake=False)
+        layer = built(DenseMemory, projection_size=64, as_made=True)
         # Keys that say nothing.
         for variable in layer.key_head.variables:
             variable.assign(tf.zeros_like(variable))
@@ -190,7 +185,7 @@ def test_a_prior_that_sees_an_image_makes_its_divergence_vanish():
 
 @pytest.mark.parametrize("name", sorted(MEMORIES))
 def test_every_prior_starts_as_standard_normal(name):
-    layer = MEMORIES[name](awake=False)
+    layer = MEMORIES[name](as_made=True)
     memory = layer.write(codes())
     keys = np.random.default_rng(4).normal(size=(2, 4, READS, 3))
     prior = layer.latent_prior(memory, tf.constant(keys))

@@ -11,6 +11,7 @@ from kgpm.models import DenseMemoryAblation
 from kgpm.models import DynamicKanervaMachine
 from kgpm.models import KanervaMachine
 from kgpm.models import KanervaPlusPlus
+from tests.layers.layer_checks import awake
 
 SHAPE = (8, 8, 1)
 SMALL = {"image_shape": SHAPE, "code_size": 10, "width": 8}
@@ -25,15 +26,6 @@ KEYED = {
     "encoder": "tsm_resnet_small",
     "hidden_size": 16,
 }
-
-
-def awake(model):
-    """With random numbers in kernels that start at zero, as after training."""
-    generator = np.random.default_rng(2)
-    for kernel in model.trainable_variables:
-        if kernel.name == "kernel" and not np.any(kernel):
-            kernel.assign(generator.normal(scale=0.3, size=kernel.shape))
-    return model
 
 
 # Name -> constructor. A new model or variant adds a line here.
@@ -67,16 +59,11 @@ MODELS = {
         **SMALL,
     ),
     "kpp": lambda: awake(KanervaPlusPlus(**KEYED)),
-    "kpp_residual": lambda: awake(
-        KanervaPlusPlus(
+    "kpp_dense": lambda: awake(
+        DenseMemoryAblation(
             **{**KEYED, "encoder": "residual", "decoder": "residual"},
-            key_transform="bounded",
-            num_reads=1,
             activation="linear",
         )
-    ),
-    "kpp_dense": lambda: awake(
-        DenseMemoryAblation(**{**KEYED, "encoder": "residual"})
     ),
     "vae": lambda: VAE(hidden_size=16, **SMALL),
 }
