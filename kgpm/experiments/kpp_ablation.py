@@ -15,6 +15,7 @@ from kgpm.cli import flags
 from kgpm.experiments.training_runs import TrainedRun
 from kgpm.experiments.training_runs import figure_value
 from kgpm.experiments.training_runs import mean_and_deviation
+from kgpm.experiments.training_runs import seeds_title
 from kgpm.experiments.training_runs import train
 from kgpm.training import pictures
 from kgpm.training.files import atomic_path
@@ -61,7 +62,7 @@ def _panel(runs: dict[str, list[TrainedRun]]) -> Panel:
         x=everyone[0].epochs["epoch"][:common].astype(int),
         x_label="epoch",
         y_label="conditional bound, validation, nats per image",
-        title=f"mean and standard deviation of {len(runs['kpp'])} seeds",
+        title=seeds_title(len(runs["kpp"])),
         curves=curves,
     )
 

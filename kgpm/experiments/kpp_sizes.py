@@ -15,6 +15,7 @@ from kgpm.cli import flags
 from kgpm.experiments.training_runs import TrainedRun
 from kgpm.experiments.training_runs import figure_value
 from kgpm.experiments.training_runs import mean_and_deviation
+from kgpm.experiments.training_runs import seeds_title
 from kgpm.experiments.training_runs import train
 from kgpm.training import pictures
 from kgpm.training.panel import Panel
@@ -79,6 +80,6 @@ def _panel(
         x=np.array(x),
         x_label=x_label,
         y_label="test, nats per image",
-        title=f"mean and standard deviation of {len(runs[0])} seeds",
+        title=seeds_title(len(runs[0])),
         curves=curves,
     )

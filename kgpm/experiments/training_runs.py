@@ -83,6 +83,13 @@ def figure_value(run: TrainedRun, name: str, figure: str = "A") -> float:
     return float(run.result["figures"][figure][name]["mean"])
 
 
+def seeds_title(count: int) -> str:
+    """What the curves of so many seeds show."""
+    if count == 1:
+        return "one seed"
+    return f"mean and standard deviation of {count} seeds"
+
+
 def mean_and_deviation(values: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Mean and standard deviation over the leading axis, the seeds."""
     values = np.asarray(values)
