@@ -24,9 +24,9 @@ class ImageLogger(keras.callbacks.Callback):
     Every `every` epochs: `reconstructions` (images above their reads),
     `denoising` (clean, corrupted query, each read), `generation` (samples step
     by step, with the nearest written image), and the model's `diagnostics` of
-    that episode as scalars. The same episode, corruption and
-    noise each time, from seeds of their own: training draws the same numbers
-    with and without this callback.
+    that episode as scalars. The same episode, corruption and noise each time,
+    from seeds of their own: training draws the same numbers with and without
+    this callback.
 
     Args:
         log_dir: directory of the event file, `logs/images` of a run.

@@ -39,8 +39,8 @@ _ORDER = """\
 The network sees an episode's images in their order; "in another order" is A of
 the same images shuffled within each episode."""
 _UNTRAINED_PRIOR = """\
-"memory not written" is an input that training never sees, a mean code of zeros:
-for what the memory contributes, read "another episode's memory"."""
+"memory not written" is an input that this model's training never sees: for what
+the memory contributes, read "another episode's memory"."""
 
 
 def format_table(result: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ TensorFlow starts: `python replica_script.py linear|kpp single|mirrored` prints
 weights (of Kanerva++ those that gradients do not move) and logs as JSON.
 """
 
+import functools
 import json
 import sys
 
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgpm.models import BoundModel
+from tests.models.conftest import make
 
 
 class Linear(BoundModel):
@@ -45,24 +47,9 @@ def linear(generator):
 
 def kanerva_plus_plus(generator):
     """One batch: statistics of the encoder depend on images alone."""
-    from kgpm.models import KanervaPlusPlus
-
-    def make():
-        keras.utils.set_random_seed(1)
-        return KanervaPlusPlus(
-            image_shape=(8, 8, 1),
-            code_size=10,
-            latent_size=6,
-            memory_size=12,
-            window_size=8,
-            width=4,
-            num_blocks=1,
-            encoder="tsm_resnet_small",
-            hidden_size=16,
-        )
-
     images = (generator.random((4, 3, 8, 8, 1)) > 0.5).astype("float32")
-    return make, {"images": images, "weights": np.ones((4, 3), "float32")}
+    batch = {"images": images, "weights": np.ones((4, 3), "float32")}
+    return functools.partial(make, "kpp"), batch
 
 
 CASES = {"linear": linear, "kpp": kanerva_plus_plus}
@@ -75,10 +62,10 @@ def main(name, mode):
         logical = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, logical)
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    make, batch = CASES[name](np.random.default_rng(0))
+    constructor, batch = CASES[name](np.random.default_rng(0))
     data = tf.data.Dataset.from_tensor_slices(batch).batch(4)
     with strategy.scope():
-        model = make()
+        model = constructor()
         optimizer = keras.optimizers.Adam(0.05, global_clipnorm=0.5)
         model.compile(optimizer)
         optimizer.build(model.trainable_variables)

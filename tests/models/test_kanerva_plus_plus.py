@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kgpm import UserError
 from kgpm.models import DenseMemoryAblation
 from kgpm.models import KanervaPlusPlus
+from kgpm.training.evaluation import evaluate
 
 from .conftest import KEYED
 from .conftest import compiled
@@ -48,6 +50,16 @@ def test_the_decoder_sees_the_latent_alone(keyed, images):
     np.testing.assert_array_equal(own["nll"], wrong["nll"])
     np.testing.assert_array_equal(own["kl_y"], wrong["kl_y"])
     assert np.all(own["kl_z"].numpy()[[0, 2]] != wrong["kl_z"].numpy()[[0, 2]])
+
+
+def test_figures_differ_by_the_memory_alone(keyed, images):
+    """An evaluation gives A and C the same noise."""
+    data = tf.data.Dataset.from_tensor_slices(images).batch(2)
+    figures = evaluate(keyed, data, num_draws=2)["figures"]
+    for name in ("C_prior", "C_other"):
+        nll, kl_z = (figures[name][term]["mean"] for term in ("nll", "kl_z"))
+        assert nll == pytest.approx(figures["A"]["nll"]["mean"], rel=1e-5)
+        assert kl_z != pytest.approx(figures["A"]["kl_z"]["mean"], rel=1e-5)
 
 
 def test_a_read_is_from_the_prior_and_not_from_the_query(keyed, images):

@@ -12,7 +12,11 @@ SCRIPT = Path(__file__).with_name("replica_script.py")
 
 
 def run(name, mode):
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": str(SCRIPT.parents[2]),
+    }
     done = subprocess.run(
         [sys.executable, SCRIPT, name, mode],
         capture_output=True,

@@ -27,6 +27,7 @@ def test_accepts_an_empty_shell(tmp_path):
     run.create()
     run.check()
     run.create()
+    assert sorted(os.listdir(run.path)) == ["backup", "checkpoints", "logs"]
 
 
 def test_refuses_what_is_not_empty_unless_resumed(run):
