@@ -47,10 +47,11 @@ def run(
     arguments = list(sys.argv[1:] if argv is None else argv)
     values = flags.FlagValues()
     define_flags(values)
-    if _HELP.intersection(arguments):
-        print(help_text(program, values, description))
-        return 0
     try:
+        if _HELP.intersection(arguments):
+            # Flushed here, where a closed pipe is caught.
+            print(help_text(program, values, description), flush=True)
+            return 0
         parse(values, arguments)
         check(values)
         quiet.import_tensorflow()

@@ -35,6 +35,21 @@ def test_a_program_gets_its_flags(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_help_into_a_closed_pipe_is_no_defect():
+    """As `--help | head` leaves it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "kgpm.train", "--help"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_a_used_directory_is_refused_before_tensorflow_loads(tmp_path):
     (tmp_path / "file").write_text("")
     program = """
