@@ -26,9 +26,10 @@ class DiscretizedLogisticMixture(Likelihood):
         blue  ~ Logistic(m_b + b x_r + c x_g)
 
     each rounded to its level as in `DiscretizedLogistic`, so that this is a
-    true probability of the 8-bit image. Each component has, in this order, a
-    logit, C locations, C log-scales and, for 3 channels, the 3 coefficients:
-    3 numbers for grey images and 10 for RGB; log-scales are softly kept in
+    true probability of the 8-bit image. The parameters are, in this order, the
+    logits of all components, their locations, channel by channel, their
+    log-scales and, for 3 channels, their 3 coefficients: 3 numbers for each
+    component for grey images and 10 for RGB; log-scales are softly kept in
     [-7, 2]. All-zero components are the same mid-grey logistic. Time and
     memory grow with `num_components` numbers for each pixel and channel.
 
@@ -64,16 +65,15 @@ class DiscretizedLogisticMixture(Likelihood):
         del seed
         images, parameters = self._cast(images, parameters)
         logits, loc, scale, coefficients = self._split(parameters)
-        levels = pixels.to_levels(images)
+        # With an axis for the components.
+        levels = pixels.to_levels(images)[..., tf.newaxis]
         if coefficients is not None:
-            # The observed channels, with an axis for the components.
-            observed = (levels / 127.5 - 1.0)[..., tf.newaxis, :]
+            observed = levels / 127.5 - 1.0
             loc = _conditional_locations(loc, coefficients, observed)
-        mixture = tfd.MixtureSameFamily(
-            tfd.Categorical(logits=logits),
-            tfd.Independent(pixels.quantized_logistic(loc, scale), 1),
-        )
-        return tfd.Independent(mixture, 2).log_prob(levels)
+        log_mass = pixels.logistic_log_mass(levels, loc, scale)
+        # Of each component, its channels together.
+        joint = tf.nn.log_softmax(logits) + tf.reduce_sum(log_mass, axis=-2)
+        return tf.reduce_sum(tf.reduce_logsumexp(joint, -1), axis=[-2, -1])
 
     def mean(self, parameters: Any) -> Any:
         """The mean image.
@@ -88,8 +88,8 @@ class DiscretizedLogisticMixture(Likelihood):
         means = _in_channel_order(
             loc, scale, coefficients, pixels.clipped_logistic_mean
         )
-        weights = tf.nn.softmax(logits)[..., tf.newaxis]
-        return (tf.reduce_sum(weights * means, axis=-2) + 1.0) / 2.0
+        weights = tf.nn.softmax(logits)[..., tf.newaxis, :]
+        return (tf.reduce_sum(weights * means, axis=-1) + 1.0) / 2.0
 
     def sample(self, parameters: Any, seed: Any) -> Any:
         logits, loc, scale, coefficients = self._split(
@@ -98,10 +98,10 @@ class DiscretizedLogisticMixture(Likelihood):
         seeds = split_seed(seed, 4)
         component = tfd.Categorical(logits=logits).sample(seed=seeds.pop())
         chosen = tf.one_hot(component, self.num_components, dtype=loc.dtype)
-        chosen = chosen[..., tf.newaxis]
+        chosen = chosen[..., tf.newaxis, :]
 
         def choose(values: Any) -> Any:
-            return tf.reduce_sum(chosen * values, axis=-2)
+            return tf.reduce_sum(chosen * values, axis=-1, keepdims=True)
 
         def draw(loc: Any, scale: Any) -> Any:
             levels = pixels.quantized_logistic(loc, scale)
@@ -113,13 +113,13 @@ class DiscretizedLogisticMixture(Likelihood):
             choose(loc), choose(scale), coefficients, draw
         )
         # Undo the rounding of the way to [-1, 1] and back.
-        return pixels.to_levels((draws + 1.0) / 2.0) / 255.0
+        return pixels.to_levels((draws[..., 0] + 1.0) / 2.0) / 255.0
 
     def get_config(self) -> dict:
         return {"num_components": self.num_components}
 
     def _split(self, parameters: Any) -> tuple:
-        """Logits `[..., K]`; the rest `[..., K, C]`; no coefficients if C=1."""
+        """Logits `[..., K]`; the rest `[..., C, K]`; no coefficients if C=1."""
         total = parameters.shape[-1]
         sizes = {self.num_parameters(channels): channels for channels in (1, 3)}
         if total not in sizes:
@@ -130,24 +130,24 @@ class DiscretizedLogisticMixture(Likelihood):
             )
         channels = sizes[total]
         parts = [1, channels, channels] + [3] * (channels == 3)
-        shape = [self.num_components, sum(parts)]
+        shape = [sum(parts), self.num_components]
         parameters = tf.reshape(
             parameters, tf.concat([tf.shape(parameters)[:-1], shape], axis=0)
         )
-        logits, loc, scale, *rest = tf.split(parameters, parts, axis=-1)
+        logits, loc, scale, *rest = tf.split(parameters, parts, axis=-2)
         coefficients = tf.tanh(rest[0]) if rest else None
         loc, scale = pixels.logistic_parameters(loc, scale)
-        return logits[..., 0], loc, scale, coefficients
+        return logits[..., 0, :], loc, scale, coefficients
 
 
 def _conditional_locations(loc: Any, coefficients: Any, values: Any) -> Any:
     """Locations of red, green and blue given values of red and green."""
-    red, green = values[..., 0:1], values[..., 1:2]
-    a, b, c = tf.split(coefficients, 3, axis=-1)
-    shift = tf.concat(
-        [tf.zeros_like(a * red), a * red, b * red + c * green], -1
+    red, green = values[..., 0:1, :], values[..., 1:2, :]
+    a, b, c = tf.split(coefficients, 3, axis=-2)
+    red_mean, green_mean, blue_mean = tf.split(loc, 3, axis=-2)
+    return tf.concat(
+        [red_mean, green_mean + a * red, blue_mean + b * red + c * green], -2
     )
-    return loc + shift
 
 
 def _in_channel_order(
@@ -155,13 +155,14 @@ def _in_channel_order(
 ) -> Any:
     """`value(loc, scale)` of each channel, given those before it."""
     values = tf.zeros_like(loc)
-    for channel in range(loc.shape[-1]):
+    for channel in range(loc.shape[-2]):
         given = loc
         if coefficients is not None:
             given = _conditional_locations(loc, coefficients, values)
         index = slice(channel, channel + 1)
-        new = value(given[..., index], scale[..., index])
+        new = value(given[..., index, :], scale[..., index, :])
         values = tf.concat(
-            [values[..., :channel], new, values[..., channel + 1 :]], axis=-1
+            [values[..., :channel, :], new, values[..., channel + 1 :, :]],
+            axis=-2,
         )
     return values

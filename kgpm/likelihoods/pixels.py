@@ -24,6 +24,8 @@ LOGISTIC_INITIAL_LOG_SCALE = math.log(0.25)
 LOG_SCALE_CEILING = 2.0
 # Far outside [-1, 1], and near enough for neighbouring levels to differ.
 _LOCATION_LIMIT = 100.0
+# Beyond every location by more scales than exp can tell from zero.
+_FAR = 1e4
 
 
 def to_levels(images: Any) -> Any:
@@ -70,6 +72,38 @@ def quantized_logistic(loc: Any, scale: Any) -> Any:
     # round to nearest.
     logistic = tfd.Logistic(loc=(loc + 1.0) * 127.5 - 0.5, scale=scale * 127.5)
     return tfd.QuantizedDistribution(logistic, low=0.0, high=255.0)
+
+
+def logistic_log_mass(levels: Any, loc: Any, scale: Any) -> Any:
+    """`quantized_logistic(loc, scale).log_prob(levels)`, a third of its work.
+
+    With F the logistic function and b - a = 1 / s the width of a level,
+
+        F(b) - F(a) = F(b) F(-a) (1 - exp(-1 / s))
+
+    which has no difference of nearly equal numbers, needs no case for tails,
+    and splits into logarithms. The levels at the edges are open on one side.
+
+    Args:
+        levels: from 0 to 255, broadcasts with the others.
+        loc: on [-1, 1].
+        scale: on [-1, 1], positive.
+
+    Returns:
+        Nats.
+    """
+    # The images are the smaller tensor: what concerns them alone is done to
+    # them, and an edge far away makes its term zero without a mask.
+    lower = tf.where(levels > 0.0, (levels - 0.5) / 127.5 - 1.0, -_FAR)
+    upper = tf.where(levels < 255.0, (levels + 0.5) / 127.5 - 1.0, _FAR)
+    inside = tf.logical_and(levels > 0.0, levels < 255.0)
+    precision = 1.0 / scale
+    width = tf.math.log(-tf.math.expm1(precision * (-1.0 / 127.5)))
+    return (
+        tf.cast(inside, width.dtype) * width
+        - tf.math.softplus((loc - upper) * precision)
+        - tf.math.softplus((lower - loc) * precision)
+    )
 
 
 def clipped_logistic_mean(loc: Any, scale: Any) -> Any:

@@ -34,7 +34,7 @@ def level_mass(levels, loc, scale):
 
 def mixture_log_mass(levels, raw, num_components):
     """log P of one RGB pixel, component by component."""
-    raw = raw.reshape(num_components, 10)
+    raw = raw.reshape(10, num_components).T
     x = levels / 127.5 - 1.0
     terms = []
     log_weights = raw[:, 0] - special.logsumexp(raw[:, 0])

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kgpm.likelihoods import DiscretizedLogistic
+from kgpm.likelihoods import pixels
 from tests.likelihoods import oracles
 
 LEVELS = np.arange(256.0)
@@ -35,6 +37,41 @@ def test_masses_are_differences_of_the_cdf(loc, raw_scale):
     sure = expected > 1e-9
     got = log_masses(loc, raw_scale)
     np.testing.assert_allclose(got[sure], np.log(expected[sure]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_mass_and_gradients_are_those_of_the_quantized_distribution(dtype):
+    """The product form against TFP's difference of distribution functions."""
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, 1000).astype(dtype)
+    levels[:100], levels[100:200] = 0, 255
+    loc = tf.constant(rng.normal(size=1000).astype(dtype))
+    scale = tf.constant(np.exp(rng.uniform(-6, 1, 1000)).astype(dtype))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([loc, scale])
+        got = pixels.logistic_log_mass(levels, loc, scale)
+        expected = pixels.quantized_logistic(loc, scale).log_prob(levels)
+    rtol = 1e-9 if dtype == "f8" else 5e-3
+    np.testing.assert_allclose(got, expected, rtol=rtol, atol=rtol / 10)
+    for values in (loc, scale):
+        np.testing.assert_allclose(
+            tape.gradient(got, values),
+            tape.gradient(expected, values),
+            rtol=rtol,
+            atol=rtol,
+        )
+
+
+def test_far_locations_have_finite_scores_and_gradients():
+    raw = tf.constant([[1e9, -50.0], [-1e9, -50.0], [1e9, 50.0]], tf.float32)
+    levels = np.array([0.0, 100.0, 255.0], "f4") / 255
+    images = np.repeat(levels, 3).reshape(9, 1, 1, 1)
+    raw = tf.reshape(tf.tile(raw, [3, 1]), (9, 1, 1, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        score = DiscretizedLogistic().log_prob(images, raw)
+    assert np.isfinite(score).all()
+    assert np.isfinite(tape.gradient(score, raw)).all()
 
 
 def test_edge_levels_are_open():

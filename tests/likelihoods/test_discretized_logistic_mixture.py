@@ -46,7 +46,7 @@ def test_rgb_equals_the_sum_over_components():
 
 def test_grey_equals_the_sum_over_components():
     raw = raw_pixel(channels=1)
-    logits, loc, scale = raw.reshape(K, 3).T
+    logits, loc, scale = raw.reshape(3, K)
     masses = special.softmax(logits)[:, None] * oracles.level_mass(
         LEVELS, loc[:, None], oracles.logistic_scale(scale)[:, None]
     )
@@ -67,7 +67,8 @@ def test_rgb_masses_sum_to_one():
     weights; its 256^2 masses must sum to one.
     """
     raw = raw_pixel()
-    logits, components = raw.reshape(K, 10)[:, 0], raw.reshape(K, 10)
+    components = raw.reshape(10, K).T
+    logits = components[:, 0]
     weights = special.softmax(logits)
     scales = oracles.logistic_scale(components[:, 4:7])
     slope = np.tanh(components[:, 7])
@@ -125,7 +126,7 @@ def test_samples_have_the_moments_of_the_mixture():
 
     number = 40000
     likelihood = DiscretizedLogisticMixture(num_components=K)
-    many = np.broadcast_to(raw.reshape(1, 1, -1), (number, 1, 1, 10 * K))
+    many = np.broadcast_to(raw.T.reshape(1, 1, -1), (number, 1, 1, 10 * K))
     samples = 2 * likelihood.sample(many, seed=3).numpy().reshape(-1, 3) - 1
     got = likelihood.mean(many[0]).numpy().ravel() * 2 - 1
     # 5 standard errors; 1 part in 50 where tails are cut at black and white.
@@ -142,7 +143,7 @@ def test_one_component_for_all_channels_of_a_pixel():
     raw = np.zeros((2, 10), "f4")
     raw[:, 1:4] = [[-1.0] * 3, [1.0] * 3]
     raw[:, 4:7] = -9.0
-    many = np.broadcast_to(raw.reshape(1, 1, -1), (500, 1, 1, 20))
+    many = np.broadcast_to(raw.T.reshape(1, 1, -1), (500, 1, 1, 20))
     samples = DiscretizedLogisticMixture(num_components=2).sample(many, 0)
     pixels = np.round(samples.numpy().reshape(-1, 3))
     assert set(pixels.sum(axis=-1)) == {0.0, 3.0}
