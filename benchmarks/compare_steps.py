@@ -33,7 +33,13 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--models", nargs="+", default=("kpp", "dkm"), choices=models.MODELS)
+    # Those that take their networks by name.
+    choices = [
+        name
+        for name, constructor in models.MODELS.items()
+        if "encoder" in inspect.signature(constructor).parameters
+    ]
+    add("--models", nargs="+", default=("kpp", "dkm"), choices=choices)
     add("--batch_size", type=int, default=32, help="episodes")
     add("--episode_length", type=int, default=32, help="images")
     add("--image_size", type=int, default=28, help="pixels")

@@ -1,4 +1,6 @@
-"""Draws a figure of a paper, from a finished run or from trainings of its own.
+"""Draws a figure or fills a table of a paper.
+
+From a finished run, or from trainings of its own.
 
 Example:
 
@@ -22,10 +24,12 @@ def define_flags(values: flags.FlagValues) -> None:
     stored_run_flags.define_stored_run_flags(values, "Images to write.")
     stored_run_flags.define_reading_flags(values)
     string, integer, *_ = definers(values, "program")
-    names = "; ".join(
-        f"{name} ({info.text})" for name, info in experiments.FIGURES.items()
-    )
-    string("figure", None, f"Which figure: {names}.")
+    for flag, known in (
+        ("figure", experiments.FIGURES),
+        ("table", experiments.TABLES),
+    ):
+        names = "; ".join(f"{n} ({info.text})" for n, info in known.items())
+        string(flag, None, f"Which {flag}: {names}.")
     integer("num_samples", 16, "Images to show of each kind.", lower_bound=1)
     string(
         "base",
@@ -46,14 +50,28 @@ def define_flags(values: flags.FlagValues) -> None:
         "Images of a training step, whatever the episode's length.",
         lower_bound=1,
     )
+    integer(
+        "num_targets",
+        1000,
+        "Images scored in each cell of a table, or all if there are fewer.",
+        lower_bound=2,
+    )
+    integer(
+        "num_importance_samples",
+        1000,
+        "Samples per image of a table's bounds.",
+        lower_bound=1,
+    )
     strings = list_definer(values, "program")
     strings("lengths", "5,8,16,32,64", "Episode lengths to train with.")
     strings("reads", "1,2,4,8", "Numbers of reads to train with.")
+    strings("classes", "1,2", "Classes in a memory, of a table.")
+    strings("sizes", "1,2,3,4,5,10,19", "Images in a memory, of a table.")
 
 
 def check(values: flags.FlagValues) -> None:
-    """Finds the figure, and what it is to be drawn from."""
-    info = experiments.get_info(values.figure)
+    """Finds the figure or table, and what it is to be made from."""
+    info = experiments.get_info(values.figure, values.table)
     if info.needs_run:
         apply_run_flags(values)
     elif values.base is None:
@@ -61,7 +79,7 @@ def check(values: flags.FlagValues) -> None:
             f"--figure={values.figure} trains: name its flags with --base, "
             "such as --base=configs/kpp_omniglot_small.cfg"
         )
-    for name in ("lengths", "reads"):
+    for name in ("lengths", "reads", "classes", "sizes"):
         numbers = values[name].value or []
         if not all(text.isdecimal() and int(text) for text in numbers):
             raise UserError(
@@ -71,8 +89,8 @@ def check(values: flags.FlagValues) -> None:
 
 
 def main(values: flags.FlagValues) -> None:
-    """Draws the figure and says where it is."""
-    for path in experiments.drawer(values.figure)(values):
+    """Makes it and says where it is."""
+    for path in experiments.drawer(values.figure or values.table)(values):
         print(f"wrote {path}")
 
 

@@ -234,7 +234,8 @@ def test_a_config_has_a_header_and_no_trailing_comment(path):
 def test_a_config_makes_its_model(path):
     values = train_flags(path)
     source = kgpm.data.SOURCES[values.dataset]
-    binary = values.binarize != "none" or source.binary_codes
+    # Nearest pixels of a binary image are as binary.
+    binary = values.binarize != "none" or source.binary_codes or source.nearest
     assert binary == (values.likelihood == "bernoulli")
     size = values.image_size or source.image_size
     channels = values.channels or source.channels
@@ -243,9 +244,12 @@ def test_a_config_makes_its_model(path):
         image_shape=(size, size, channels),
         **flags.model_arguments(values, constructor),
     )
-    if model.has_memory:
-        assert model.get_config()["memory_size"] == values.memory_size
-    assert model.likelihood.name == values.likelihood
+    config = model.get_config()
+    arguments = flags.model_arguments(values, constructor)
+    assert arguments.pop("likelihood") == model.likelihood.name
+    for name, value in arguments.items():
+        # Without a value a model works it out.
+        assert value is None or config[name] == value
 
 
 def test_importing_the_package_does_not_import_tensorflow():

@@ -1,5 +1,7 @@
 """The figures of the papers, on a tiny run and on tiny trainings."""
 
+import csv
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from kgpm.experiments.training_runs import TrainedRun
 from kgpm.experiments.training_runs import train
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import save_model
+from tests.models.conftest import ADDRESSED
 from tests.models.conftest import KEYED
 
 DATA = ("--image_size=8", "--binarize=threshold", "--episode_length=10")
@@ -193,10 +196,69 @@ def test_a_training_is_done_once(tmp_path, capfd):
         train(tmp_path / "other", str(base), likelihood="bernouli")
 
 
+def test_the_table_has_the_bound_of_every_cell(tmp_path, capfd):
+    """One cell computed again from its memories."""
+    from kgpm import data
+    from kgpm import ops
+    from kgpm.models import VMA
+
+    model = VMA(**ADDRESSED)
+    store(tmp_path, model)
+    code = call(
+        "--table=vma_omniglot",
+        f"--model_dir={tmp_path}",
+        "--num_targets=6",
+        "--num_importance_samples=7",
+        "--sizes=1,2",
+        "--batch_size=4",
+        "--seed=3",
+    )
+    assert code == 0, capfd.readouterr().err
+    with open(tmp_path / "vma_omniglot.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    kinds = [(r["classes"], r["exact"], r["memory_size"]) for r in rows]
+    # No memory of one image has exactly two classes.
+    assert kinds == [
+        ("1", "True", "1"),
+        ("1", "True", "2"),
+        ("2", "True", "2"),
+        ("2", "False", "1"),
+        ("2", "False", "2"),
+    ]
+    images = data.load_images(
+        "digits", "test", image_size=8, binarize="threshold"
+    )
+    batches = data.memory_batches(images, 2, 2, 4, targets=6, seed=3)
+    bounds = [
+        model.importance_weighted_bounds(
+            batch["images"],
+            model.write(batch["memory"]),
+            7,
+            ops.fold_in(3, index),
+        )
+        for index, batch in enumerate(batches)
+    ]
+    for name in ("nelbo_iw", "nelbo_stratified"):
+        each = np.concatenate([np.ravel(b[name]) for b in bounds])
+        assert len(each) == 6
+        assert float(rows[2][name]) == pytest.approx(each.mean(), rel=1e-5)
+        error = each.std(ddof=1) / np.sqrt(6)
+        got = float(rows[2][f"{name}_standard_error"])
+        assert got == pytest.approx(error, rel=1e-4)
+    assert (rows[2]["zholus"], rows[2]["bornschein"]) == ("", "83.3")
+    assert (rows[4]["zholus"], rows[4]["bornschein"]) == ("82.7", "")
+    text = (tmp_path / "vma_omniglot.md").read_text()
+    assert "7 samples, memories of seed 3" in text and "| up to 2 | 2 |" in text
+    image = matplotlib.image.imread(tmp_path / "vma_omniglot.png")
+    assert image[..., :3].std() > 0.0
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "Expected --figure to be one of"),
+        ([], "Expected --figure (one of"),
+        (["--figure=kpp_reads", "--table=vma_omniglot"], "received both"),
+        (["--table=vma_omniglo"], "Did you mean 'vma_omniglot'?"),
         (["--figure=kpp_read"], "Did you mean 'kpp_reads'?"),
         (["--figure=kpp_reads"], "does not exist"),
         (["--figure=kpp_sizes"], "name its flags with --base"),
@@ -222,5 +284,5 @@ def test_a_model_without_keys_has_no_such_figure(tmp_path, capfd):
 
 
 def test_every_figure_has_a_module():
-    for name in experiments.FIGURES:
+    for name in (*experiments.FIGURES, *experiments.TABLES):
         assert callable(experiments.drawer(name))

@@ -86,7 +86,7 @@ def define_data_flags(values: FlagValues) -> None:
         "dataset",
         "digits",
         "Name of the data set (digits, mnist, binarized_mnist, fashion_mnist, "
-        "omniglot, omniglot_burda, cifar10, cifar100, celeb_a, "
+        "omniglot, omniglot_26, omniglot_burda, cifar10, cifar100, celeb_a, "
         "imagenet_resized/32x32, dmlab) or path of a folder of images.",
     )
     string(
@@ -118,6 +118,13 @@ def define_data_flags(values: FlagValues) -> None:
     )
     integer(
         "episode_length", 32, "Images written in one episode.", lower_bound=1
+    )
+    integer(
+        "classes_per_episode",
+        0,
+        "Classes of an episode, each with the same share of its images; 0 "
+        "takes images of any class.",
+        lower_bound=0,
     )
     integer("batch_size", 32, "Episodes in one batch.", lower_bound=1)
 

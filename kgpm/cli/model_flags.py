@@ -40,7 +40,8 @@ def define_model_flags(values: FlagValues) -> None:
         "gpm",
         "Name of the model: dkm (Dynamic Kanerva Machine), gpm (Generative "
         "Pseudo-Inverse Memory), km (Kanerva Machine), kpp (Kanerva++), "
-        "kpp_dense (its ablation) or vae (variational autoencoder).",
+        "kpp_dense (its ablation), vae (variational autoencoder) or vma "
+        "(Variational Memory Addressing).",
     )
     integer(
         "memory_size",
@@ -61,7 +62,7 @@ def define_model_flags(values: FlagValues) -> None:
         None,
         "Channels of the encoder and decoder: one number, or for the residual "
         "networks one per scale, finest first, such as 32,64,128; without it "
-        "16 (dkm, gpm, km, vae) or 64 (kpp, kpp_dense).",
+        "16 (dkm, gpm, km, vae), 64 (kpp, kpp_dense) or 48,64 (vma).",
     )
     integer(
         "num_blocks",
@@ -139,11 +140,16 @@ def define_model_flags(values: FlagValues) -> None:
     integer(
         "hidden_size",
         None,
-        "Units of the networks of keys and latents; without it 128 (km, vae) "
-        "or 512 (kpp, kpp_dense).",
+        "Units of the networks of keys and latents; without it 128 (km, vae), "
+        "512 (kpp, kpp_dense) or 100 (vma).",
         lower_bound=1,
     )
-    integer("latent_size", 100, "Length of the latent (kpp).", lower_bound=1)
+    integer(
+        "latent_size",
+        None,
+        "Length of the latent; without it 100 (kpp, kpp_dense) or 64 (vma).",
+        lower_bound=1,
+    )
     integer("num_reads", 2, "Windows that a read takes (kpp).", lower_bound=1)
     integer(
         "memory_channels",
@@ -176,6 +182,46 @@ def define_model_flags(values: FlagValues) -> None:
         "Units of the dense prior; without it as many as match the "
         "parameters of kpp (kpp_dense).",
         lower_bound=1,
+    )
+    integer("feature_size", 128, "Features of an image (vma).", lower_bound=1)
+    integer(
+        "address_size",
+        200,
+        "Length of what addresses compare (vma).",
+        lower_bound=1,
+    )
+    integer(
+        "context_size",
+        64,
+        "Numbers of the picked entry that the decoder is given (vma).",
+        lower_bound=1,
+    )
+    integer(
+        "num_dummies", 2, "Learned images in a memory (vma).", lower_bound=1
+    )
+    boolean(
+        "share_encoder",
+        False,
+        "One network for features and addresses (vma).",
+    )
+    enum(
+        "address_gradient",
+        "vimco",
+        ["vimco", "enumerate"],
+        "Train the bound of several samples by VIMCO, or that of one sample "
+        "summed over all addresses (vma).",
+    )
+    integer(
+        "num_bound_samples",
+        4,
+        "Samples of VIMCO's bound (vma).",
+        lower_bound=2,
+    )
+    enum(
+        "vimco_baseline",
+        "geometric",
+        ["geometric", "arithmetic"],
+        "What a sample of VIMCO is compared with (vma).",
     )
     enum(
         "writer",

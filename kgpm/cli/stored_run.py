@@ -61,6 +61,7 @@ def evaluation_batches(
         images,
         episode_length=values.episode_length,
         batch_size=batch_size,
+        classes_per_episode=values.classes_per_episode or None,
         shuffle=False,
         seed=values.seed,
     )

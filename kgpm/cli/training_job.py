@@ -84,9 +84,10 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
         check_pixels(model.likelihood, images)
     if values.resume:
         check_same_model(run, model)
-    steps = values.steps_per_epoch or data.num_batches(
-        train, values.episode_length, values.batch_size, shuffle=True
-    )
+    # Counted even where a flag says it: episodes that the images cannot fill
+    # are refused here.
+    steps_of_data = _steps_of_data(values, train)
+    steps = values.steps_per_epoch or steps_of_data
     model.compile(
         _optimizer(values, model, steps),
         kl_warmup_steps=round(values.kl_warmup_epochs * steps),
@@ -232,18 +233,28 @@ def _optimizer(
     )
 
 
+def _steps_of_data(values: flags.FlagValues, train: data.ImageSet) -> int:
+    """Batches that the training images make."""
+    return data.num_batches(
+        train,
+        values.episode_length,
+        values.batch_size,
+        shuffle=True,
+        classes_per_episode=values.classes_per_episode or None,
+    )
+
+
 def _training_batches(values: flags.FlagValues, job: TrainingJob) -> Any:
     """The endless batches from where the run stands."""
     # --steps_per_epoch may cut an epoch of the data short or span several:
     # the place in the data follows from the steps done.
-    whole = data.num_batches(
-        job.train, values.episode_length, values.batch_size, shuffle=True
-    )
+    whole = _steps_of_data(values, job.train)
     epoch, skipped = divmod(job.progress.epoch * job.steps_per_epoch, whole)
     batches = data.episodes(
         job.train,
         episode_length=values.episode_length,
         batch_size=values.batch_size,
+        classes_per_episode=values.classes_per_episode or None,
         shuffle=True,
         repeat=True,
         first_epoch=epoch,
@@ -257,6 +268,7 @@ def _batches(values: flags.FlagValues, images: data.ImageSet) -> Any:
         images,
         episode_length=values.episode_length,
         batch_size=values.batch_size,
+        classes_per_episode=values.classes_per_episode or None,
         shuffle=False,
         seed=values.seed,
     )

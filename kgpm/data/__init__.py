@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from kgpm.data.corruptions import CORRUPTIONS
     from kgpm.data.image_set import ImageSet
     from kgpm.data.loading import load_images
+    from kgpm.data.memory_batching import memory_batches
 
 _MODULES = {
     "CORRUPTIONS": "corruptions",
     "ImageSet": "image_set",
     "episodes": "batching",
     "load_images": "loading",
+    "memory_batches": "memory_batching",
     "num_batches": "batching",
 }
 
@@ -37,6 +39,7 @@ __all__ = [
     "corruptions",
     "episodes",
     "load_images",
+    "memory_batches",
     "num_batches",
 ]
 

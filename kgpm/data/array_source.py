@@ -7,12 +7,12 @@ import tensorflow as tf
 
 from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
-from kgpm.data.preprocessing import permutation
-from kgpm.data.preprocessing import split_off
 from kgpm.data.preprocessing import to_uint8
 from kgpm.data.preprocessing import transform_array
-from kgpm.data.preprocessing import validation_size
 from kgpm.data.sources import DIGITS
+from kgpm.data.splits import permutation
+from kgpm.data.splits import split_off
+from kgpm.data.splits import validation_size
 from kgpm.errors import UserError
 
 _BATCH = 256

@@ -1,19 +1,22 @@
 """Episodes of images: `[B, T, H, W, C]` batches from an `ImageSet`."""
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from kgpm.data.checks import check_count
+from kgpm.data.episode_orders import EpisodeOrder
+from kgpm.data.episode_orders import order_by_class
+from kgpm.data.episode_orders import order_of_any_class
 from kgpm.data.image_set import ImageSet
 from kgpm.data.loading import load_images
+from kgpm.data.pixels import gather_pixels
 from kgpm.data.sources import SPLIT_SEED
 from kgpm.errors import UserError
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
-from kgpm.ops import uniform
 
 _INT64_MAX = 2**63 - 1
 _ORDER, _PIXELS = 0, 1
@@ -24,12 +27,18 @@ def num_batches(
     episode_length: int,
     batch_size: int,
     shuffle: bool,
+    classes_per_episode: int | None = None,
 ) -> int:
-    """How many batches one epoch of `episodes` has."""
-    num = len(image_set)
-    if shuffle and num >= episode_length * batch_size:
-        return num // (episode_length * batch_size)
-    return math.ceil(math.ceil(num / episode_length) / batch_size)
+    """How many batches one epoch of `episodes` has.
+
+    Raises:
+        UserError: the images cannot be put into such episodes.
+    """
+    _check_counts(episode_length, batch_size, classes_per_episode)
+    order = _order(
+        image_set, episode_length, batch_size, shuffle, classes_per_episode
+    )
+    return math.ceil(order.num_episodes / batch_size)
 
 
 def episodes(
@@ -38,6 +47,7 @@ def episodes(
     episode_length: int = 32,
     batch_size: int = 32,
     *,
+    classes_per_episode: int | None = None,
     shuffle: bool | None = None,
     repeat: bool = False,
     first_epoch: int = 0,
@@ -48,7 +58,7 @@ def episodes(
     data_dir: str | None = None,
     download: bool = False,
 ) -> tf.data.Dataset:
-    """Batches of episodes, each of T different images of any class.
+    """Batches of episodes, each of T different images.
 
     Training (`shuffle=True`): each epoch puts all images into a new order and
     cuts it into episodes. If there are at least B * T images, the remainder
@@ -60,11 +70,18 @@ def episodes(
     1, in one fixed mixed order, whatever the seed. The last episode is padded
     with black images of weight 0; the last batch may hold fewer episodes.
 
+    With `classes_per_episode` an episode has T / C images of each of exactly C
+    classes. In training, images that do not fill such an episode are left out
+    of that epoch too, and nothing is padded. In evaluation every episode that
+    they do not fill is padded behind its images.
+
     Args:
         source: an `ImageSet`, or what `load_images` takes.
         split: "train", "validation" or "test"; an `ImageSet` has its own.
         episode_length: T, images in an episode.
         batch_size: B, episodes in a batch.
+        classes_per_episode: C, a divisor of T; `None` takes images as they
+            come, of any class.
         shuffle: `None` shuffles the train split only.
         repeat: `False` gives one epoch, in a new order each time it is
             iterated; `True` an endless stream of epochs.
@@ -84,16 +101,8 @@ def episodes(
     Raises:
         UserError: a wrong argument, or images that are missing or broken.
     """
-    for name, value in (
-        ("episode_length", episode_length),
-        ("batch_size", batch_size),
-    ):
-        if _as_integer(name, value) < 1:
-            raise UserError(f"Expected {name} to be at least 1, got {value}.")
-    if _as_integer("first_epoch", first_epoch) < 0:
-        raise UserError(
-            f"Expected first_epoch to be at least 0, got {first_epoch}."
-        )
+    _check_counts(episode_length, batch_size, classes_per_episode)
+    check_count("first_epoch", first_epoch, least=0)
     if first_epoch and not repeat:
         raise UserError(
             "Expected repeat=True with first_epoch, got repeat=False, whose "
@@ -125,42 +134,50 @@ def episodes(
         )
     if shuffle is None:
         shuffle = image_set.split == "train"
+    order = _order(
+        image_set, episode_length, batch_size, shuffle, classes_per_episode
+    )
     return _build(
-        image_set,
-        episode_length,
-        batch_size,
-        bool(shuffle),
-        repeat,
-        first_epoch,
-        seed,
+        image_set, order, batch_size, bool(shuffle), repeat, first_epoch, seed
     )
 
 
-def _as_integer(name: str, value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise UserError(
-            f"Expected {name} to be an integer, got {value!r}."
-        ) from None
+def _check_counts(
+    episode_length: int, batch_size: int, classes_per_episode: int | None
+) -> None:
+    check_count("episode_length", episode_length)
+    check_count("batch_size", batch_size)
+    if classes_per_episode is not None:
+        check_count("classes_per_episode", classes_per_episode)
+
+
+def _order(
+    image_set: ImageSet,
+    episode_length: int,
+    batch_size: int,
+    shuffle: bool,
+    classes_per_episode: int | None,
+) -> EpisodeOrder:
+    if classes_per_episode is None:
+        return order_of_any_class(
+            len(image_set), episode_length, batch_size, shuffle
+        )
+    return order_by_class(
+        image_set, episode_length, batch_size, shuffle, classes_per_episode
+    )
 
 
 def _build(
     image_set: ImageSet,
-    episode_length: int,
+    order: EpisodeOrder,
     batch_size: int,
     shuffle: bool,
     repeat: bool,
     first_epoch: int,
     seed: int,
 ) -> tf.data.Dataset:
-    total = num_batches(image_set, episode_length, batch_size, shuffle)
-    num = len(image_set)
-    num_episodes = math.ceil(num / episode_length)
-    full = shuffle and num >= episode_length * batch_size
-    if full:
-        num_episodes = total * batch_size
-    padded = num_episodes * episode_length > num
+    num_episodes = order.num_episodes
+    total = math.ceil(num_episodes / batch_size)
     # A GPU's memory is for the model: the whole data set stays on the host,
     # and so do the operations of the pipeline.
     with tf.device("/CPU:0"):
@@ -170,36 +187,25 @@ def _build(
         def order_of(epoch: tf.Tensor) -> tf.Tensor:
             """Image indices `[E, T]` of an epoch, -1 for padding."""
             if shuffle:
-                order_seed = fold_in(fold_in(base_seed, _ORDER), epoch)
-            else:
-                order_seed = make_seed(SPLIT_SEED)
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(num), seed=order_seed
-            )
-            missing = num_episodes * episode_length - num
-            if missing > 0:
-                order = tf.pad(order, [[0, missing]], constant_values=-1)
-            order = order[: num_episodes * episode_length]
-            return tf.reshape(order, [num_episodes, episode_length])
+                return order.draw(fold_in(fold_in(base_seed, _ORDER), epoch))
+            return order.draw(make_seed(SPLIT_SEED))
 
         def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
             pixel_epoch = epoch if shuffle else tf.zeros_like(epoch)
             pixel_seed = fold_in(fold_in(base_seed, _PIXELS), pixel_epoch)
             return (
                 tf.data.Dataset.from_tensor_slices(order_of(epoch))
-                .batch(batch_size, drop_remainder=full)
+                .batch(batch_size)
                 .enumerate()
                 .map(lambda index, chosen: (fold_in(pixel_seed, index), chosen))
             )
 
         def gather(pixel_seed: tf.Tensor, chosen: tf.Tensor) -> dict:
-            batch = tf.gather(images, tf.maximum(chosen, 0))
-            batch = tf.cast(batch, tf.float32) / 255.0
-            if image_set.dynamic:
-                draw = uniform(tf.shape(batch), pixel_seed)
-                batch = tf.cast(draw < batch, tf.float32)
+            batch = gather_pixels(
+                images, chosen, pixel_seed if image_set.dynamic else None
+            )
             weights = tf.cast(chosen >= 0, tf.float32)
-            if padded:
+            if order.padded:
                 batch *= weights[:, :, tf.newaxis, tf.newaxis, tf.newaxis]
             if num_episodes % batch_size == 0 or total == 1:
                 size = min(batch_size, num_episodes)

@@ -9,11 +9,11 @@ import tensorflow as tf
 from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import collect
-from kgpm.data.preprocessing import permutation
 from kgpm.data.preprocessing import transform
 from kgpm.data.progress import Progress
 from kgpm.data.sources import SOURCES
 from kgpm.data.sources import SPLITS
+from kgpm.data.splits import permutation
 from kgpm.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")

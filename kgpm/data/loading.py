@@ -14,8 +14,6 @@ from kgpm.data import omniglot_burda
 from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import binarize_images
-from kgpm.data.preprocessing import split_off
-from kgpm.data.preprocessing import validation_size
 from kgpm.data.sources import BINARIZATIONS
 from kgpm.data.sources import DIGITS
 from kgpm.data.sources import OMNIGLOT_BURDA
@@ -23,6 +21,9 @@ from kgpm.data.sources import SPLITS
 from kgpm.data.sources import Source
 from kgpm.data.sources import check_choice
 from kgpm.data.sources import get_source
+from kgpm.data.splits import split_off
+from kgpm.data.splits import split_off_classes
+from kgpm.data.splits import validation_size
 from kgpm.data.tfds_source import TFDSReader
 from kgpm.errors import UserError
 
@@ -53,7 +54,7 @@ def load_images(
         split: "train", "validation" or "test".
         image_size: height and width in pixels, or a pair of them; `None` takes
             the size the source is used at. Shrinking takes area means, growing
-            is bilinear.
+            is bilinear, except for a source of nearest pixels.
         channels: 1 for grey, 3 for RGB, `None` for what the source has.
         binarize: "none"; "threshold" (above 0.5); "fixed" (one Bernoulli draw,
             the same in every epoch); "dynamic" (a new draw each epoch in
@@ -135,6 +136,7 @@ def _load_named(
         channels or facts.channels,
         invert=facts.invert,
         binary_codes=facts.binary_codes,
+        nearest=facts.nearest,
     )
     if name == DIGITS:
         return array_source.load_digits(split, target, facts.note)
@@ -152,24 +154,37 @@ def _load_tfds(
     download: bool,
 ) -> ImageSet:
     reader = TFDSReader(str(facts.tfds_name), data_dir, download)
-    native, indices = split, None
-    if split == "test":
-        native = facts.test
-    elif facts.validation is not None:
-        native = facts.validation if split == "validation" else "train"
+    native = {
+        "train": "train",
+        "validation": facts.validation or "train",
+        "test": facts.test,
+    }[split]
+    # Whether train and validation are two parts of the source's train split.
+    divided = split != "test" and facts.validation is None
+    if divided and facts.num_validation_classes is not None:
+        images, labels = reader.read([(native, None)], target)
+        # A source of which classes are held out has labels.
+        labels = np.asarray(labels)
+        num = len(np.unique(labels))
+        held_out = validation_size(num, facts.num_validation_classes)
+        kept = split_off_classes(labels, held_out, split, "validation")
+        images, labels = images[kept], labels[kept]
+        part = f"{held_out} whole classes"
     else:
-        native = "train"
-        num = reader.num_images(native)
-        held_out = validation_size(num, facts.num_validation)
-        indices = split_off(num, held_out, split, "validation")
-    images, labels = reader.read([(native, indices)], target)
+        indices = None
+        if divided:
+            num = reader.num_images(native)
+            held_out = validation_size(num, facts.num_validation)
+            indices = split_off(num, held_out, split, "validation")
+        images, labels = reader.read([(native, indices)], target)
+        part = "a seeded part"
     note = f", {facts.note}" if facts.note else ""
     description = (
         f"{name} {split}: {len(images):,} images {target.height}x"
         f"{target.width}x{target.channels}{note}"
     )
-    if native == "train" and facts.validation is None:
-        description += ", validation is a seeded part of train"
+    if divided:
+        description += f", validation is {part} of train"
     return ImageSet(images, labels, name, split, description)
 
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
-from kgpm.data.preprocessing import permutation
-from kgpm.data.preprocessing import split_off
 from kgpm.data.preprocessing import to_uint8
 from kgpm.data.preprocessing import transform_array
-from kgpm.data.preprocessing import validation_size
 from kgpm.data.sources import OMNIGLOT_BURDA
 from kgpm.data.sources import Source
+from kgpm.data.splits import permutation
+from kgpm.data.splits import split_off
+from kgpm.data.splits import validation_size
 from kgpm.data.tfds_source import TFDSReader
 from kgpm.data.tfds_source import find_data_dir
 from kgpm.errors import UserError

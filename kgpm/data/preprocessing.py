@@ -1,4 +1,4 @@
-"""Size, channels and binarisation of 8-bit images, and seeded splits."""
+"""Size, channels and binarisation of 8-bit images."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from kgpm.data.sources import SPLIT_SEED
 from kgpm.errors import UserError
 
 _BATCH = 256
@@ -21,6 +20,7 @@ class Target(NamedTuple):
     channels: int
     invert: bool = False
     binary_codes: bool = False
+    nearest: bool = False
 
 
 def convert_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
@@ -61,6 +61,20 @@ def _resize_area(images, height, width, shrinks):
     )
 
 
+def resize_nearest(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Resizes images `[..., H, W, C]` to the pixels nearest to the new centres.
+
+    Pixel i of `new` is the old one in which its centre `(i + 0.5) * old / new`
+    lies, in exact integers: TensorFlow's resize takes the neighbour at sizes
+    whose ratio float32 rounds.
+    """
+    for axis, new in ((-3, height), (-2, width)):
+        old = tf.shape(images)[axis]
+        nearest = (2 * tf.range(new) + 1) * old // (2 * new)
+        images = tf.gather(images, nearest, axis=axis)
+    return images
+
+
 def transform(images: tf.Tensor, target: Target) -> tf.Tensor:
     """Turns 8-bit images `[..., h, w, c]` into uint8 ones of the target."""
     images = tf.cast(images, tf.float32)
@@ -69,7 +83,8 @@ def transform(images: tf.Tensor, target: Target) -> tf.Tensor:
     images = convert_channels(images, target.channels)
     if target.invert:
         images = 255.0 - images
-    images = resize(images, target.height, target.width)
+    scale = resize_nearest if target.nearest else resize
+    images = scale(images, target.height, target.width)
     images = tf.clip_by_value(tf.round(images), 0.0, 255.0)
     return tf.cast(images, tf.uint8)
 
@@ -110,35 +125,6 @@ def binarize_images(
         draw = generator.integers(0, 255, batch.shape, dtype=np.uint8)
         result[start : start + _BATCH] = np.where(draw < batch, 255, 0)
     return result
-
-
-def permutation(num: int) -> np.ndarray:
-    """The package's fixed permutation of `num` items.
-
-    `RandomState`, because NumPy keeps its stream the same for ever: a split
-    must not change with the version of a library.
-    """
-    return np.random.RandomState(SPLIT_SEED).permutation(num)
-
-
-def split_off(
-    num: int, num_held_out: int, split: str, held_out: str
-) -> np.ndarray:
-    """Indices, ascending, of one of two parts of `num` items."""
-    order = permutation(num)
-    chosen = order[:num_held_out] if split == held_out else order[num_held_out:]
-    return np.sort(chosen)
-
-
-def validation_size(num_train: int, num_validation: int | None) -> int:
-    """How many of `num_train` images validate.
-
-    10%, at least one and at most 5,000, unless a source asks for its own
-    number and has enough.
-    """
-    if num_validation is not None and num_train > 2 * num_validation:
-        return num_validation
-    return min(max(num_train // 10, 1), 5000)
 
 
 def to_uint8(images: np.ndarray, what: str) -> np.ndarray:

@@ -31,8 +31,12 @@ class Source:
             its train split.
         num_validation: images taken from train for validation; `None` takes
             10%, at most 5,000.
+        num_validation_classes: classes taken whole from train for validation
+            instead, so that it has classes no training has seen.
         invert: black ink on white paper, turned so that strokes are 1.
         binary_codes: stored pixels are 0 and 1 instead of 0 and 255.
+        nearest: resized to the nearest pixels, which keeps binary images
+            binary, instead of area means.
         note: what a report must say about the splits or the size.
     """
 
@@ -42,8 +46,10 @@ class Source:
     test: str = "test"
     validation: str | None = None
     num_validation: int | None = None
+    num_validation_classes: int | None = None
     invert: bool = False
     binary_codes: bool = False
+    nearest: bool = False
     note: str = ""
 
 
@@ -63,6 +69,15 @@ SOURCES: dict[str, Source] = {
         "omniglot",
         invert=True,
         note="background (train) / evaluation (test) characters",
+    ),
+    "omniglot_26": Source(
+        "omniglot",
+        image_size=26,
+        num_validation_classes=50,
+        invert=True,
+        nearest=True,
+        note="nearest pixels, background (train) / evaluation (test) "
+        "characters",
     ),
     OMNIGLOT_BURDA: Source("omniglot", num_validation=1345, invert=True),
     "cifar10": Source("cifar10", image_size=32, channels=3),

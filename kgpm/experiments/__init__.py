@@ -1,4 +1,4 @@
-"""Figures of the papers, one module a figure, by name. No TensorFlow here."""
+"""Figures and tables of the papers, a module each. No TensorFlow here."""
 
 import difflib
 import importlib
@@ -10,8 +10,8 @@ from typing import NamedTuple
 from kgpm.errors import UserError
 
 
-class FigureInfo(NamedTuple):
-    """What a figure shows, and whether it is drawn from a finished run."""
+class ExperimentInfo(NamedTuple):
+    """What a figure or table shows, and whether a finished run is enough."""
 
     text: str
     needs_run: bool
@@ -20,42 +20,59 @@ class FigureInfo(NamedTuple):
 # Each is a module of this package with `draw(values)`, which writes its
 # pictures below `--model_dir` and returns their paths.
 FIGURES = {
-    "kpp_reads": FigureInfo(
+    "kpp_reads": ExperimentInfo(
         "Kanerva++, figure 6: generation and denoising, read by read", True
     ),
-    "kpp_keys": FigureInfo(
+    "kpp_keys": ExperimentInfo(
         "Kanerva++, figures 7 and 8: keys near each other and random ones",
         True,
     ),
-    "kpp_windows": FigureInfo(
+    "kpp_windows": ExperimentInfo(
         "Kanerva++, figure 11: windows of an image and of a memory", True
     ),
-    "kpp_ablation": FigureInfo(
+    "kpp_ablation": ExperimentInfo(
         "Kanerva++, figure 9: with and without its memory", False
     ),
-    "kpp_sizes": FigureInfo(
+    "kpp_sizes": ExperimentInfo(
         "Kanerva++, figure 10: episode length and number of reads", False
     ),
 }
 
 
-def get_info(name: str | None) -> FigureInfo:
-    """What is known of a figure.
+TABLES = {
+    "vma_omniglot": ExperimentInfo(
+        "Variational Memory Addressing: bounds by memory size and classes",
+        True,
+    ),
+}
+
+
+def get_info(figure: str | None, table: str | None) -> ExperimentInfo:
+    """What is known of a figure or a table.
 
     Raises:
-        UserError: no name, or an unknown one, with the nearest known one.
+        UserError: none or both, or an unknown name, with the nearest known
+            one.
     """
-    if name in FIGURES:
-        return FIGURES[name]
-    near = difflib.get_close_matches(name or "", FIGURES, n=1)
+    if (figure is None) == (table is None):
+        raise UserError(
+            f"Expected --figure (one of {', '.join(FIGURES)}) or --table (one "
+            f"of {', '.join(TABLES)}), received "
+            f"{'neither' if figure is None else 'both'}."
+        )
+    flag, name, known = "--table", table, TABLES
+    if figure is not None:
+        flag, name, known = "--figure", figure, FIGURES
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UserError(
-        f"Expected --figure to be one of {', '.join(FIGURES)}, received "
+        f"Expected {flag} to be one of {', '.join(known)}, received "
         f"{name!r}.{hint}"
     )
 
 
 def drawer(name: str) -> Callable[[Any], list[Path]]:
-    """The function of flags that draws a figure; loads TensorFlow."""
-    get_info(name)
+    """The function of flags that makes one; loads TensorFlow."""
     return importlib.import_module(f"kgpm.experiments.{name}").draw

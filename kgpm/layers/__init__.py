@@ -3,6 +3,7 @@
 from kgpm.layers.address_posterior import AddressPosterior
 from kgpm.layers.block_memory import BlockMemory
 from kgpm.layers.choices import check_choice
+from kgpm.layers.choices import check_sizes
 from kgpm.layers.dense_memory import DenseMemory
 from kgpm.layers.draw import Draw
 from kgpm.layers.dynamic_kanerva_memory import DynamicKanervaMemory
@@ -12,6 +13,8 @@ from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.gaussian_head import GaussianHead
 from kgpm.layers.image_decoder import ImageDecoder
 from kgpm.layers.image_encoder import ImageEncoder
+from kgpm.layers.image_memory import ImageMemory
+from kgpm.layers.image_sizes import check_image_shape
 from kgpm.layers.kanerva_memory import KanervaMemory
 from kgpm.layers.networks import DECODERS
 from kgpm.layers.networks import ENCODERS
@@ -21,6 +24,9 @@ from kgpm.layers.ordering_lstm import OrderingLSTM
 from kgpm.layers.pseudo_inverse_memory import PseudoInverseMemory
 from kgpm.layers.residual_block import NORMALIZATIONS
 from kgpm.layers.residual_block import ResidualBlock
+from kgpm.layers.skip_decoder import SkipDecoder
+from kgpm.layers.skip_encoder import EncodedImages
+from kgpm.layers.skip_encoder import SkipEncoder
 from kgpm.layers.spectral_dense import SpectralDense
 from kgpm.layers.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.temporal_shift_resnet import TemporalShiftResNet
@@ -38,15 +44,19 @@ __all__ = [
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
+    "EncodedImages",
     "EvoNormS0",
     "FastGroupNormalization",
     "GaussianHead",
     "ImageDecoder",
     "ImageEncoder",
+    "ImageMemory",
     "KanervaMemory",
     "OrderingLSTM",
     "PseudoInverseMemory",
     "ResidualBlock",
+    "SkipDecoder",
+    "SkipEncoder",
     "SpectralDense",
     "TemporalShiftBlock",
     "TemporalShiftResNet",
@@ -54,6 +64,8 @@ __all__ = [
     "TransposedConvolution",
     "TransposedDecoder",
     "check_choice",
+    "check_image_shape",
+    "check_sizes",
     "make_decoder",
     "make_encoder",
 ]

@@ -5,6 +5,7 @@ from kgpm.models.bound_model import BoundModel
 from kgpm.models.dense_memory_ablation import DenseMemoryAblation
 from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
+from kgpm.models.image_model import ImageModel
 from kgpm.models.kanerva_machine import KanervaMachine
 from kgpm.models.kanerva_plus_plus import KanervaPlusPlus
 from kgpm.models.keyed_memory_model import KeyedMemoryModel
@@ -13,15 +14,18 @@ from kgpm.models.memory_model import MemoryModel
 from kgpm.models.registry import MODELS
 from kgpm.models.registry import get
 from kgpm.models.vae import VAE
+from kgpm.models.vma import VMA
 
 __all__ = [
     "GPM",
     "MODELS",
     "VAE",
+    "VMA",
     "AutoencoderModel",
     "BoundModel",
     "DenseMemoryAblation",
     "DynamicKanervaMachine",
+    "ImageModel",
     "KanervaMachine",
     "KanervaPlusPlus",
     "KeyedMemoryModel",

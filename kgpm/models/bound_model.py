@@ -155,6 +155,14 @@ class BoundModel(keras.Model):
             return []
         return [*self._term_metrics.values(), self._gradient_norm]
 
+    def make_train_function(self, force: bool = False) -> Any:
+        # A step that makes the optimizer's variables is traced twice: once to
+        # make them, once to use them.
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def train_step(self, data: Any) -> dict[str, Any]:
         images, weights = unpack_batch(data)
         replica = tf.distribute.get_replica_context()
@@ -166,7 +174,7 @@ class BoundModel(keras.Model):
             total = replica.all_reduce("sum", total)
         with tf.GradientTape() as tape:
             terms = self.training_terms(images, weights, seed)
-            per_image = self._loss(terms, self._kl_weight(step))
+            per_image = self.loss_of(terms, self._kl_weight(step))
             loss = ops.sum(weights * per_image) / ops.maximum(total, 1e-12)
         # A variable that a loss does not reach stays where it is.
         gradients = tape.gradient(
@@ -197,8 +205,8 @@ class BoundModel(keras.Model):
         scored = self._term_metrics["loss"].count
         replica = tf.distribute.get_replica_context()
         seed = fold_in(fold_in(self.noise_seed, scored), _replica_id(replica))
-        terms = self.bound_terms(images, weights, seed)
-        self._update_metrics(terms, self._loss(terms, 1.0), weights)
+        terms = self.validation_terms(images, weights, seed)
+        self._update_metrics(terms, self.loss_of(terms, 1.0), weights)
         results = self.get_metrics_result()
         # Without the auxiliary terms the loss is not that of training: shown
         # beside it, it would only look better.
@@ -207,7 +215,19 @@ class BoundModel(keras.Model):
             skipped.add("loss")
         return {k: v for k, v in results.items() if k not in skipped}
 
-    def _loss(self, terms: Mapping[str, Any], kl_weight: Any) -> Any:
+    def validation_terms(
+        self, images: Any, weights: Any, seed: Any
+    ) -> dict[str, Any]:
+        """The terms that tell how training goes: `bound_terms` as a rule."""
+        return self.bound_terms(images, weights, seed)
+
+    def loss_of(self, terms: Mapping[str, Any], kl_weight: Any) -> Any:
+        """The loss of each image, `[B, T]`.
+
+        Args:
+            terms: of training or of validation.
+            kl_weight: weight of the divergences that are warmed up.
+        """
         loss = terms["nll"]
         for name, value in terms.items():
             if name.startswith("kl_"):

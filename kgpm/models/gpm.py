@@ -181,7 +181,7 @@ class GPM(MemoryModel):
                 "Expected ordering='none' for a streaming write, received "
                 f"ordering={self.ordering!r}, whose keys depend on order."
             )
-        if self.encoder.mixes_images:
+        if self.mixes_images:
             raise UserError(
                 "Expected an encoder that sees each image on its own for a "
                 f"streaming write, received encoder={self.encoder_name!r}."

@@ -6,34 +6,34 @@ from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.layers import Draw
-from kgpm.models.autoencoder_model import AutoencoderModel
+from kgpm.models.image_model import ImageModel
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 from kgpm.ops import split_seed
 
 
-class LatentModel(AutoencoderModel):
+class LatentModel(ImageModel):
     """Base of the models that draw latents for codes and decode them.
 
     Latents may depend on a memory, which every method takes as a value; a
     model without one ignores it. Seeds are integers or `int32[2]` tensors.
     Every public method also runs inside a `tf.function`.
 
-    A subclass provides `sample_latents`, `mean_latents`,
-    `sample_prior_latents`, `latents_of` and `latent_energy`.
+    A subclass provides `encode`, `decode`, `sample_latents`, `mean_latents`,
+    `sample_prior_latents`, `latents_of` and `latent_energy`, and `recall`
+    where reading needs more of a memory than it holds.
 
     Args:
-        *args: of `AutoencoderModel`.
-        **kwargs: of `AutoencoderModel`.
+        *args: of `ImageModel`.
+        **kwargs: of `ImageModel`.
     """
 
     # Whether images are written into a memory. Where they are not, each image
     # stands alone, and `write` says so.
     has_memory = False
 
-    @property
-    def memory_floats(self) -> int:
-        """How many numbers the memory of one episode holds."""
+    def memory_floats(self, episode_length: int) -> int:
+        """How many numbers the memory of T images holds."""
         return 0
 
     @property
@@ -42,9 +42,41 @@ class LatentModel(AutoencoderModel):
         return False
 
     @property
+    def mixes_images(self) -> bool:
+        """Whether a code also depends on the other images of its episode."""
+        return False
+
+    @property
     def depends_on_order(self) -> bool:
         """Whether the order of the images in an episode matters."""
-        return self.encoder.mixes_images
+        return self.mixes_images
+
+    def encode(
+        self, images: Any, weights: Any = None, training: bool = False
+    ) -> Any:
+        """Images `[B, T, H, W, C]` to codes `[B, T, code_size]`.
+
+        Args:
+            images: `[B, T, H, W, C]`.
+            weights: `[B, T]`, 0 for an absent image: where images see each
+                other (`mixes_images`), none sees it.
+            training: for networks that behave otherwise in training.
+
+        Raises:
+            UserError: another rank or image shape, or T = 0.
+        """
+        raise NotImplementedError
+
+    def decode(self, latents: Any) -> Any:
+        """Latents to likelihood parameters `[B, T, H, W, P]`."""
+        raise NotImplementedError
+
+    def recall(self, memory: Any) -> Any:
+        """A memory with what reading needs of it, for many reads.
+
+        Every read takes a memory as `write` returns it, or this of it.
+        """
+        return memory
 
     def sample_latents(
         self, codes: Any, memory: Any, seed: Any, training: bool = False
@@ -98,6 +130,7 @@ class LatentModel(AutoencoderModel):
                 the noise-free read of retrieval.
             seed: of the draw.
         """
+        memory = self.recall(memory)
         codes = self.encode(queries)
         if sample:
             latents = self.sample_latents(codes, memory, seed).latents
@@ -140,6 +173,7 @@ class LatentModel(AutoencoderModel):
         """
         _check_positive("num_steps", num_steps)
         queries = ops.cast(self.check_images(queries), "float32")
+        memory = self.recall(memory)
 
         def step(images: Any, _: Any) -> tuple[Any, Any]:
             latents = self.mean_latents(self.encode(images), memory)
@@ -165,6 +199,7 @@ class LatentModel(AutoencoderModel):
             without a memory.
         """
         _check_positive("num_samples", num_samples)
+        memory = self.recall(memory)
         latents = self.sample_prior_latents(memory, num_samples, seed)
         return self.generate_from(latents, memory, num_steps, threshold)
 
@@ -197,6 +232,7 @@ class LatentModel(AutoencoderModel):
         Returns:
             `[B, Q]` in nats for images `[B, Q, H, W, C]`.
         """
+        memory = self.recall(memory)
         codes = self.encode(images)
         parameters = self.decode(self.mean_latents(codes, memory))
         log_prob = self.likelihood.log_prob(images, parameters, make_seed(0))
@@ -289,6 +325,7 @@ class LatentModel(AutoencoderModel):
         """
         _check_positive("num_importance_samples", num_importance_samples)
         seed = make_seed(seed)
+        memory = self.recall(memory)
         codes = self.encode(images, weights)
 
         def add_sample(index: Any, total: Any) -> Any:
@@ -300,9 +337,35 @@ class LatentModel(AutoencoderModel):
             return ops.logaddexp(total, log_weight)
 
         # -inf would be the empty sum, but its gradient is not a number.
-        start = ops.full(ops.shape(codes)[:2], -1e30, "float32")
+        start = ops.full(ops.shape(images)[:2], -1e30, "float32")
         total = ops.fori_loop(0, num_importance_samples, add_sample, start)
         return total - ops.log(ops.cast(num_importance_samples, "float32"))
+
+    def importance_weighted_bounds(
+        self,
+        images: Any,
+        memory: Any = None,
+        num_importance_samples: int = 1000,
+        seed: Any = 0,
+        weights: Any = None,
+    ) -> dict[str, Any]:
+        """The tighter bounds that the model has, by name.
+
+        Args:
+            images: as in `log_likelihood`, as all that follow.
+            memory: see there.
+            num_importance_samples: see there.
+            seed: see there.
+            weights: see there.
+
+        Returns:
+            `{"nelbo_iw": [B, T]}`, the negative `log_likelihood`, and what
+            else a model has, in nats.
+        """
+        value = self.log_likelihood(
+            images, memory, num_importance_samples, seed, weights
+        )
+        return {"nelbo_iw": -value}
 
     def score(
         self,

@@ -1,5 +1,6 @@
 """What every generative memory model offers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -7,14 +8,14 @@ from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.layers import Draw
-from kgpm.models.latent_model import LatentModel
+from kgpm.models.autoencoder_model import AutoencoderModel
 from kgpm.ops import KL_MEMORY
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 from kgpm.ops import split_seed
 
 
-class MemoryModel(LatentModel):
+class MemoryModel(AutoencoderModel):
     """Base of the models that write an episode of images into a memory.
 
     Encoder, memory, decoder: the memory is a layer, such as
@@ -71,8 +72,7 @@ class MemoryModel(LatentModel):
     def term_names(self) -> tuple[str, ...]:
         return ("nll", *self.memory.term_names)
 
-    @property
-    def memory_floats(self) -> int:
+    def memory_floats(self, episode_length: int) -> int:
         return self.memory.memory_floats
 
     @property
@@ -81,11 +81,22 @@ class MemoryModel(LatentModel):
 
     @property
     def depends_on_order(self) -> bool:
-        return self.encoder.mixes_images or self.memory.depends_on_order
+        return super().depends_on_order or self.memory.depends_on_order
 
     def memory_rows(self, memory: dict[str, Any]) -> Any:
         """Rows of the memory for display, `[B, rows, numbers]`."""
         return self.memory.rows(memory)
+
+    @property
+    def rows_are_latents(self) -> bool:
+        """Whether rows are of the kind that is decoded."""
+        return self.memory.rows_are_latents
+
+    def memory_images(self, memory: dict[str, Any]) -> Any:
+        """An image of each row, `[B, rows, H, W, C]`; `None` without any."""
+        if not self.rows_are_latents:
+            return None
+        return self.likelihood.mean(self.decode(self.memory_rows(memory)))
 
     @property
     def monitor(self) -> str:
@@ -207,6 +218,32 @@ class MemoryModel(LatentModel):
         Returns:
             Terms as `query_terms` gives them, `[B, T]`.
         """
+
+        def score(image: Any, code: Any, memory: Any, seed: Any) -> dict:
+            return self.score(image, code, memory, seed)
+
+        return self._leave_each_out(images, weights, seed, score)
+
+    def held_out_bounds(
+        self,
+        images: Any,
+        weights: Any = None,
+        num_importance_samples: int = 1000,
+        seed: Any = 0,
+    ) -> dict[str, Any]:
+        """`importance_weighted_bounds` as `held_out_terms` scores."""
+
+        def score(image: Any, code: Any, memory: Any, seed: Any) -> dict:
+            return self.importance_weighted_bounds(
+                image, memory, num_importance_samples, seed
+            )
+
+        return self._leave_each_out(images, weights, seed, score)
+
+    def _leave_each_out(
+        self, images: Any, weights: Any, seed: Any, score: Callable[..., dict]
+    ) -> dict[str, Any]:
+        """`score(image, code, memory of the others, seed)`, each `[B, T]`."""
         images = ops.convert_to_tensor(images)
         length = ops.shape(images)[1]
         if weights is None:
@@ -222,13 +259,13 @@ class MemoryModel(LatentModel):
             )
             write_seed, read_seed = split_seed(fold_in(base, position), 2)
             written = codes
-            if self.encoder.mixes_images:
+            if self.mixes_images:
                 # Codes of the others that have not seen the image left out.
                 written = self.encode(images, others)
             memory = self.write_codes(written, others, write_seed)
             image = ops.take(images, position[None], axis=1)
             code = ops.take(codes, position[None], axis=1)
-            terms = self.score(image, code, memory, read_seed)
+            terms = score(image, code, memory, read_seed)
             return {name: value[:, 0] for name, value in terms.items()}
 
         terms = ops.map(leave_out, ops.arange(length))

@@ -10,6 +10,7 @@ from kgpm.models.kanerva_machine import KanervaMachine
 from kgpm.models.kanerva_plus_plus import KanervaPlusPlus
 from kgpm.models.latent_model import LatentModel
 from kgpm.models.vae import VAE
+from kgpm.models.vma import VMA
 
 MODELS: dict[str, type[LatentModel]] = {
     "dkm": DynamicKanervaMachine,
@@ -18,6 +19,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "kpp": KanervaPlusPlus,
     "kpp_dense": DenseMemoryAblation,
     "vae": VAE,
+    "vma": VMA,
 }
 
 

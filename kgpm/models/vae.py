@@ -7,7 +7,7 @@ from keras import ops
 
 from kgpm.layers import Draw
 from kgpm.layers import GaussianHead
-from kgpm.models.latent_model import LatentModel
+from kgpm.models.autoencoder_model import AutoencoderModel
 from kgpm.ops import kl_diagonal_standard
 from kgpm.ops import log_density_diagonal
 from kgpm.ops import make_seed
@@ -15,7 +15,7 @@ from kgpm.ops import normal
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class VAE(LatentModel):
+class VAE(AutoencoderModel):
     """Variational autoencoder (Kingma and Welling, 2014), without a memory.
 
     The baseline that shows what a memory buys: encoder, decoder and

@@ -25,12 +25,15 @@ from kgpm.ops.pseudo_inverse import check_solver
 from kgpm.ops.pseudo_inverse import least_squares
 from kgpm.ops.pseudo_inverse import least_squares_from_statistics
 from kgpm.ops.pseudo_inverse import pseudo_inverse
+from kgpm.ops.random import categorical
 from kgpm.ops.random import fold_in
 from kgpm.ops.random import make_seed
 from kgpm.ops.random import normal
 from kgpm.ops.random import split_seed
 from kgpm.ops.random import uniform
 from kgpm.ops.temporal_shift import temporal_shift
+from kgpm.ops.vimco import VIMCO_BASELINES
+from kgpm.ops.vimco import vimco_bound
 from kgpm.ops.windows import bounded_windows
 from kgpm.ops.windows import read_windows
 from kgpm.ops.windows import share_inside
@@ -39,9 +42,11 @@ __all__ = [
     "DEFAULT_ITERATIONS",
     "KL_MEMORY",
     "SOLVERS",
+    "VIMCO_BASELINES",
     "add_diagonal",
     "batch_write",
     "bounded_windows",
+    "categorical",
     "check_solver",
     "cholesky_solve",
     "fold_in",
@@ -70,4 +75,5 @@ __all__ = [
     "temporal_shift",
     "transpose",
     "uniform",
+    "vimco_bound",
 ]

@@ -50,3 +50,10 @@ def normal(shape: Sequence, seed: Any, dtype: str = "float32") -> Any:
 def uniform(shape: Sequence, seed: Any, dtype: str = "float32") -> Any:
     """Draws from [0, 1), one per element of `shape`."""
     return tf.random.stateless_uniform(shape, make_seed(seed), dtype=dtype)
+
+
+def categorical(logits: Any, num_samples: int, seed: Any) -> Any:
+    """Categorical draws of logits `[N, K]`, `[N, num_samples]`."""
+    return tf.random.stateless_categorical(
+        logits, num_samples, make_seed(seed), dtype=tf.int32
+    )

@@ -65,9 +65,10 @@ def evaluate(
             `[B, T, H, W, C]`), each image with weight 1 once, padding 0.
         seed: of the noise.
         num_draws: noise draws averaged per image.
-        num_importance_samples: if not 0, figure A also gets `nelbo_iw`, the
-            importance-weighted bound of that many samples (Burda et al.
-            2016), which is tighter than `nelbo` and not comparable with it.
+        num_importance_samples: if not 0, figures A and B also get
+            `nelbo_iw`, the importance-weighted bound of that many samples
+            (Burda et al. 2016), which is tighter than `nelbo` and not
+            comparable with it, and what other such bounds the model has.
         split: name of the split, for the record.
         description: one line about the data, for the record.
         progress: whether to show a bar; by default on a terminal only.
@@ -125,7 +126,8 @@ def evaluate(
         "num_importance_samples": num_importance_samples,
         "units": "nats/image",
         "figures": scorer.figures(),
-        "memory_floats_per_image": model.memory_floats / scorer.episode_length,
+        "memory_floats_per_image": model.memory_floats(scorer.episode_length)
+        / scorer.episode_length,
         "parameters": int(model.count_params()),
         "seconds": round(time.perf_counter() - started, 2),
     }
@@ -170,13 +172,16 @@ class _Scorer:
                 images, weights=weights, seed=seed
             )
         )
-        self._log_likelihood = tf.function(
-            lambda images, memory, weights, seed: model.log_likelihood(
-                images,
-                memory=memory,
-                num_importance_samples=num_samples,
-                seed=seed,
-                weights=weights,
+        self._tighter = tf.function(
+            lambda images, memory, weights, seed: (
+                model.importance_weighted_bounds(
+                    images, memory, num_samples, seed, weights
+                )
+            )
+        )
+        self._tighter_held_out = tf.function(
+            lambda images, weights, seed: model.held_out_bounds(
+                images, weights, num_samples, seed
             )
         )
 
@@ -211,10 +216,11 @@ class _Scorer:
             self._score_unwritten(images, weights, mask, reads)
             self._score_other_episode(images, weights, mask, memories, reads)
         if self._num_samples:
-            log_likelihood = self._log_likelihood(
-                images, memories[0], weights, seeds[0]
-            )
-            self._add("A", [{"nelbo_iw": -log_likelihood}], mask)
+            bounds = self._tighter(images, memories[0], weights, seeds[0])
+            self._add("A", [bounds], mask)
+            if self._model.has_memory:
+                bounds = self._tighter_held_out(images, weights, seeds[0])
+                self._add("B", [bounds], mask)
         return float(np.mean(np.asarray(ops.nelbo(terms[0]))[mask]))
 
     def _score_unwritten(
@@ -318,13 +324,16 @@ class _Scorer:
 
     def _summary(self, figure: str, parts: Mapping[str, list]) -> dict:
         terms = {name: np.concatenate(part) for name, part in parts.items()}
-        weighted = terms.pop("nelbo_iw", None)
+        tighter: dict[str, Any] = {
+            name: terms.pop(name)
+            for name in ("nelbo_iw", "nelbo_stratified")
+            if name in terms
+        }
         nelbo = ops.nelbo(terms)
-        columns = {"nelbo": nelbo}
+        columns: dict[str, Any] = {"nelbo": nelbo}
         if ops.KL_MEMORY in terms:
             columns["nelbo_full"] = ops.nelbo_full(terms)
-        if weighted is not None:
-            columns["nelbo_iw"] = weighted
+        columns.update(tighter)
         columns.update(terms)
         # Of the whole bound, and of its two parts: a likelihood may add a
         # constant (the 8 bits of a dequantised density), and that belongs to
@@ -334,8 +343,8 @@ class _Scorer:
         columns["bits_per_dim"] = total
         columns["bits_per_dim_nll"] = pixels
         columns["bits_per_dim_kl"] = total - pixels
-        if weighted is not None:
-            columns["bits_per_dim_iw"] = self._bits_per_dim(weighted)
+        if "nelbo_iw" in tighter:
+            columns["bits_per_dim_iw"] = self._bits_per_dim(tighter["nelbo_iw"])
         title = FIGURES[figure] if self._model.has_memory else UNCONDITIONAL
         summary: dict[str, Any] = {"title": title}
         sizes = None

@@ -65,22 +65,21 @@ def write_projector(
     """
     log_dir = Path(log_dir)
     log_dir.mkdir(parents=True, exist_ok=True)
-    rows = model.memory_rows(model.write(images, seed=seed))
-    # What the images' codes would be decoded from: of the rows' kind.
-    codes = model.latents_of(model.encode(images))
-    config = ""
+    memory = model.write(images, seed=seed)
+    rows = np.asarray(model.memory_rows(memory))[0]
+    pictures_of_rows = model.memory_images(memory)
+    points, pixels = rows, None
+    labels = [f"row {i}" for i in range(len(rows))]
+    if pictures_of_rows is not None:
+        pixels = np.asarray(pictures_of_rows)[0]
     # Where rows are latents too, they share a space and so a plot.
-    if model.memory.rows_are_latents:
-        decoded = model.likelihood.mean(model.decode(rows))
-        points = np.concatenate([np.asarray(rows)[0], np.asarray(codes)[0]])
-        pixels = np.concatenate([np.asarray(decoded)[0], np.asarray(images)[0]])
-        labels = [f"row {i}" for i in range(rows.shape[1])]
-        labels += [f"image {i}" for i in range(codes.shape[1])]
-        config += _embedding(log_dir, "memory", points, labels, pixels)
-    else:
-        points = np.asarray(rows)[0]
-        labels = [f"row {i}" for i in range(rows.shape[1])]
-        config += _embedding(log_dir, "memory", points, labels, None)
+    if model.rows_are_latents:
+        # What the images' codes would be decoded from: of the rows' kind.
+        codes = np.asarray(model.latents_of(model.encode(images)))[0]
+        points = np.concatenate([rows, codes])
+        pixels = np.concatenate([pixels, np.asarray(images)[0]])
+        labels += [f"image {i}" for i in range(len(codes))]
+    config = _embedding(log_dir, "memory", points, labels, pixels)
     write_text(log_dir / "projector_config.pbtxt", config)
 
 

@@ -15,6 +15,7 @@ _ROWS = {
     "C_other": "C   another episode's memory",
 }
 _HEADINGS = {
+    "nelbo_stratified": "nelbo stratified",
     "nelbo_full": "nelbo+kl_memory",
     "bits_per_dim": "bits/dim",
     "bits_per_dim_nll": "nll bits/dim",
@@ -101,6 +102,11 @@ def format_table(result: Mapping[str, Any]) -> str:
         lines.append(
             f"IW-{num_samples} is the tighter importance-weighted bound of "
             f"{num_samples:,} samples: never compare it with nelbo."
+        )
+    if any("nelbo_stratified" in (f or ()) for f in figures.values()):
+        lines.append(
+            "The stratified one sums over the memory's entries instead of "
+            "drawing them, with about as many samples in all."
         )
     if "nelbo_full" in (figures.get("A") or {}):
         lines.append(

@@ -61,7 +61,10 @@ def test_a_flag_without_default_says_each_models_own():
         assert flag.default is None
         text = flag.help.partition("without it ")[2]
         for name, default in defaults.items():
-            shown = default if isinstance(default, str) else f"{default:g}"
+            numbers = default if isinstance(default, tuple) else (default,)
+            shown = ",".join(
+                n if isinstance(n, str) else f"{n:g}" for n in numbers
+            )
             said = own.get(flag.name, {}).get(default, shown)
             assert name in text and said in text
 
@@ -110,7 +113,7 @@ def test_help_names_every_data_set_flag_and_default(program):
             assert flag.help.endswith(".")
             # absl shows each default but None, which the text must explain.
             if flag.default is None:
-                required = flag.name in ("model_dir", "figure")
+                required = flag.name in ("model_dir", "figure", "table")
                 assert "without it" in flag.help.lower() or required
 
 

@@ -9,26 +9,9 @@ from kgpm.data import episodes
 from kgpm.data import load_images
 from kgpm.data import num_batches
 from kgpm.errors import UserError
-
-
-def numbered(num: int, split: str = "train", **options) -> ImageSet:
-    """Images that all differ: image i spells i in base 200, plus 1."""
-    index = np.arange(num)
-    images = np.zeros((num, 2, 1, 1), np.uint8)
-    images[:, 0, 0, 0] = index % 200 + 1
-    images[:, 1, 0, 0] = index // 200 + 1
-    return ImageSet(images, None, "numbered", split, "numbered", **options)
-
-
-def indices(batch) -> np.ndarray:
-    """The image number of each image, -1 where the weight is 0."""
-    pixels = np.rint(batch["images"].numpy() * 255).astype(int)
-    number = pixels[..., 0, 0, 0] - 1 + 200 * (pixels[..., 1, 0, 0] - 1)
-    return np.where(batch["weights"].numpy() > 0, number, -1)
-
-
-def epoch(dataset) -> np.ndarray:
-    return np.concatenate([indices(batch).ravel() for batch in dataset])
+from tests.data.numbered import epoch
+from tests.data.numbered import indices
+from tests.data.numbered import numbered
 
 
 def test_evaluation_scores_every_image_exactly_once():

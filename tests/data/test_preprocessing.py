@@ -67,6 +67,17 @@ def test_grey_levels_of_grey_rgb_images_are_kept():
     )
 
 
+@pytest.mark.parametrize(("old", "new"), [(105, 26), (28, 23), (8, 41)])
+def test_nearest_pixels(old, new):
+    images = np.random.RandomState(0).randint(0, 256, (2, old, 50, 1), np.uint8)
+    down = [int((i + 0.5) * old / new) for i in range(new)]
+    right = [int((i + 0.5) * 50 / 20) for i in range(20)]
+    result = preprocessing.transform_array(
+        images, Target(new, 20, 1, nearest=True)
+    )
+    np.testing.assert_array_equal(result, images[:, down][:, :, right])
+
+
 def test_invert_and_binary_codes():
     images = np.array([[[[0], [255]]]], np.uint8)
     inverted = preprocessing.transform_array(
@@ -107,38 +118,6 @@ def test_fixed_binarisation_depends_on_the_seed_only():
     other = preprocessing.binarize_images(images, "fixed", 4)
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
-
-
-def test_parts_of_a_split_are_disjoint_and_complete():
-    held_out = preprocessing.split_off(100, 10, "validation", "validation")
-    rest = preprocessing.split_off(100, 10, "train", "validation")
-    assert len(held_out) == 10
-    np.testing.assert_array_equal(
-        np.sort(np.concatenate([held_out, rest])), np.arange(100)
-    )
-    # Mixed, not the first or the last ten.
-    assert held_out.max() - held_out.min() > 20
-
-
-def test_the_permutation_never_changes():
-    # A change here would move images between train and test.
-    np.testing.assert_array_equal(
-        preprocessing.permutation(10), [1, 7, 6, 4, 0, 2, 5, 9, 3, 8]
-    )
-
-
-@pytest.mark.parametrize(
-    ("num", "asked", "expected"),
-    [
-        (60_000, None, 5000),
-        (1000, None, 100),
-        (24_345, 1345, 1345),
-        (30, 1345, 3),
-        (5, None, 1),
-    ],
-)
-def test_validation_size(num, asked, expected):
-    assert preprocessing.validation_size(num, asked) == expected
 
 
 def test_floats_become_the_nearest_eight_bit_value():

@@ -11,6 +11,7 @@ from kgpm.data import omniglot_burda
 from kgpm.data.preprocessing import Target
 from kgpm.data.tfds_source import TFDSReader
 from kgpm.errors import UserError
+from tests.data.omniglot_copy import store_omniglot
 
 MOCKED = [name for name in SOURCES if name != "digits"]
 
@@ -78,42 +79,6 @@ def test_a_failed_download_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
     with pytest.raises(UserError, match=r"\(no route to host\)"):
         load_images("mnist", data_dir=str(tmp_path), download=True)
-
-
-def store_omniglot(folder, num_train, num_test):
-    """A prepared Omniglot whose image i has an i-th pixel row pattern."""
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(105, 105, 3)),
-            "alphabet": tfds.features.ClassLabel(num_classes=50),
-            "alphabet_char_id": np.int64,
-            "label": tfds.features.ClassLabel(num_classes=1623),
-        }
-    )
-
-    def example(i):
-        image = np.full((105, 105, 3), 255, np.uint8)
-        image[:, : i + 1] = 0
-        return i, {
-            "image": image,
-            "alphabet": 0,
-            "alphabet_char_id": 0,
-            "label": i,
-        }
-
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name="omniglot",
-        version="3.0.0",
-        features=features,
-        data_dir=str(folder),
-        disable_shuffling=True,
-        split_datasets={
-            "train": [example(i) for i in range(num_train)],
-            "test": [
-                example(i) for i in range(num_train, num_train + num_test)
-            ],
-        },
-    )
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,18 @@ def draw_address(layer, w_mean, memory_mean):
     return layer(w_mean, memory_mean, seed=3)
 
 
+def read_images(layer, images):
+    if not layer.built:
+        layer.build()
+        # A black image and biases of zero meet ReLUs where they are flat.
+        layer.dummies.assign(noise(*layer.dummies.shape))
+    entries = layer.recall({"images": images, "weights": np.ones((2, 3))})
+    codes = layer.encode(images)
+    log_posterior = layer.log_posterior(codes, entries)
+    drawn = layer.draw(codes, entries, log_posterior, 2, seed=3)
+    return drawn, layer.sample_prior(entries, 4, seed=4)["z"]
+
+
 ADDRESS = (noise(2, 3, 4), noise(2, 4, 6))
 DRAW = [(2, 3, 4), (2, 3), (2, 3)]
 CASES = {
@@ -135,6 +147,49 @@ CASES = {
         shapes=[(2, 4, 3), (2, 4, 3)],
         num_weights=6,
         num_frozen=2,
+    ),
+    "image_memory": dict(
+        layer_class=layers.ImageMemory,
+        config=dict(
+            image_shape=(5, 6, 1),
+            width=[2, 3],
+            feature_size=4,
+            address_size=3,
+            latent_size=2,
+            hidden_size=6,
+        ),
+        inputs=(noise(2, 3, 5, 6, 1),),
+        shapes=[
+            # Features and maps picked, z.
+            *[(2, 6, 4), (2, 6, 3, 3, 2), (2, 6, 2, 2, 3), (2, 6, 2)],
+            *[(2, 3, 2)] * 3,
+            (2, 4, 2),
+        ],
+        # Two encoders, four dense layers, the learned images.
+        num_weights=2 * 14 + 8 + 1,
+        call=read_images,
+    ),
+    "skip_encoder": dict(
+        layer_class=layers.SkipEncoder,
+        config=dict(image_shape=(26, 26, 1), feature_size=5, width=[4, 6]),
+        inputs=(noise(2, 3, 26, 26, 1),),
+        shapes=[(2, 3, 5), (2, 3, 13, 13, 4), (2, 3, 7, 7, 6)],
+        num_weights=14,
+        bfloat16="bfloat16",
+    ),
+    "skip_decoder": dict(
+        layer_class=layers.SkipDecoder,
+        config=dict(
+            image_shape=(28, 25, 1),
+            code_size=5,
+            num_parameters=2,
+            width=[4, 6],
+        ),
+        inputs=(noise(2, 3, 5), noise(2, 3, 14, 13, 4), noise(2, 3, 7, 7, 6)),
+        shapes=[(2, 3, 28, 25, 2)],
+        num_weights=4 + 3 * 4 + 2,
+        call=lambda layer, codes, *skips: layer(codes, skips),
+        bfloat16="bfloat16",
     ),
     "evo_norm": dict(
         layer_class=layers.EvoNormS0,

@@ -1,5 +1,7 @@
 """A table of small models for the tests that every model must pass."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 from kgpm.models import GPM
 from kgpm.models import VAE
+from kgpm.models import VMA
 from kgpm.models import DenseMemoryAblation
 from kgpm.models import DynamicKanervaMachine
 from kgpm.models import KanervaMachine
@@ -24,6 +27,15 @@ KEYED = {
     "width": 4,
     "num_blocks": 1,
     "encoder": "tsm_resnet_small",
+    "hidden_size": 16,
+}
+ADDRESSED = {
+    "image_shape": SHAPE,
+    "width": [4, 6],
+    "feature_size": 12,
+    "address_size": 10,
+    "latent_size": 6,
+    "context_size": 8,
     "hidden_size": 16,
 }
 
@@ -66,8 +78,16 @@ MODELS = {
         )
     ),
     "vae": lambda: VAE(hidden_size=16, **SMALL),
+    "vma": lambda: VMA(**ADDRESSED),
+    "vma_enumerated": lambda: VMA(
+        share_encoder=True, address_gradient="enumerate", **ADDRESSED
+    ),
 }
 WITHOUT_MEMORY = {"vae"}
+# Trained to explain each image by the others of its episode.
+HELD_OUT = {"vma", "vma_enumerated"}
+# The loss is not a sum of terms that could be warmed up.
+WITHOUT_WARMUP = {"vma"}
 
 
 def make(name):
@@ -95,6 +115,22 @@ def compiled(model, **kwargs):
     return model
 
 
+@functools.cache
+def _made(name):
+    model = make(name)
+    return model, model.get_weights()
+
+
+def untouched(name):
+    """One model for all tests, with the weights that it was made with.
+
+    To make it again would cost more than most tests do.
+    """
+    model, weights = _made(name)
+    model.set_weights(weights)
+    return model
+
+
 @pytest.fixture(params=sorted(MODELS))
 def name_of_model(request):
     """For what must be set before a model is made."""
@@ -103,17 +139,17 @@ def name_of_model(request):
 
 @pytest.fixture
 def model(name_of_model):
-    return make(name_of_model)
+    return untouched(name_of_model)
 
 
 @pytest.fixture(params=sorted(MODELS.keys() - WITHOUT_MEMORY))
 def memory_model(request):
-    return make(request.param)
+    return untouched(request.param)
 
 
 @pytest.fixture
 def gpm():
-    return make("gpm")
+    return untouched("gpm")
 
 
 @pytest.fixture

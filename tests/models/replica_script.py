@@ -1,13 +1,12 @@
-"""A few steps of a model on one device or on two replicas.
+"""A few steps of two models, each on one device and on two replicas.
 
 Run in a process of its own, because logical devices must be set before
-TensorFlow starts: `python replica_script.py linear|kpp single|mirrored` prints
-weights (of Kanerva++ those that gradients do not move) and logs as JSON.
+TensorFlow starts: it prints weights (of Kanerva++ those that gradients do not
+move) and logs as JSON, `{model: {"single": ..., "mirrored": ...}}`.
 """
 
 import functools
 import json
-import sys
 
 import keras
 import numpy as np
@@ -55,20 +54,12 @@ def kanerva_plus_plus(generator):
 CASES = {"linear": linear, "kpp": kanerva_plus_plus}
 
 
-def main(name, mode):
-    strategy = tf.distribute.get_strategy()
-    if mode == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        logical = [tf.config.LogicalDeviceConfiguration()] * 2
-        tf.config.set_logical_device_configuration(cpu, logical)
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def trained(name, strategy):
     constructor, batch = CASES[name](np.random.default_rng(0))
     data = tf.data.Dataset.from_tensor_slices(batch).batch(4)
     with strategy.scope():
         model = constructor()
-        optimizer = keras.optimizers.Adam(0.05, global_clipnorm=0.5)
-        model.compile(optimizer)
-        optimizer.build(model.trainable_variables)
+        model.compile(keras.optimizers.Adam(0.05, global_clipnorm=0.5))
     epochs = 2 if name == "linear" else 1
     history = model.fit(
         data, validation_data=data, epochs=epochs, verbose=0, shuffle=False
@@ -79,9 +70,23 @@ def main(name, mode):
         for variable in shown
         if "seed" not in variable.path
     }
-    result = {"weights": weights, "logs": history}
-    print(json.dumps(result))
+    return {"weights": weights, "logs": history}
+
+
+def main():
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, logical)
+    strategies = {
+        "single": tf.distribute.get_strategy(),
+        "mirrored": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+    }
+    results = {
+        name: {mode: trained(name, each) for mode, each in strategies.items()}
+        for name in CASES
+    }
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -7,19 +7,29 @@ import tensorflow as tf
 from kgpm import UserError
 from kgpm import ops
 
+from .conftest import HELD_OUT
 from .conftest import SHAPE
 from .conftest import make
 from .conftest import memory_of
 
 
 def test_terms_are_per_image_and_named(model, images):
-    terms = tf.function(model.bound_terms)(images, seed=1)
+    terms = model.bound_terms(images, seed=1)
     assert tuple(terms) == model.term_names
     for name, value in terms.items():
         assert value.shape == (3, 5)
         assert value.dtype == tf.float32
         if name.startswith("kl_"):
-            assert np.all(value.numpy() >= 0.0)
+            # To rounding, where a posterior is the prior.
+            assert np.all(value.numpy() >= -1e-6)
+
+
+def test_same_seed_same_weights(name_of_model, model):
+    twin = make(name_of_model)
+    for first, second in zip(
+        model.get_weights(), twin.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_same_seed_same_terms(model, images):
@@ -30,8 +40,11 @@ def test_same_seed_same_terms(model, images):
     assert np.all(first != other)
 
 
-def test_training_terms_are_the_bounds(model, images):
+def test_training_terms_are_the_bounds(name_of_model, images):
     """In training mode: with the write noise, and with the same weights."""
+    if name_of_model in HELD_OUT:
+        pytest.skip("see its own tests")
+    model = make(name_of_model)
     weights = np.ones((3, 5), "float32")
     weights[1, 3:] = 0.0
     state = model.get_weights()
@@ -79,7 +92,9 @@ def test_shapes_of_the_api(model, images):
     queries = images[:, :2]
     assert model.encode(images).shape == (3, 5, model.code_size)
     latents = model.latents_of(model.encode(images))
-    assert latents.shape == (3, 5, model.latent_size)
+    # Of a nest, the latent comes first or is all there is.
+    *_, latent = [latents] if tf.is_tensor(latents) else [latents["z"]]
+    assert latent.shape == (3, 5, model.latent_size)
     assert model.decode(latents).shape == (3, 5, *SHAPE)
     assert model.read(queries, memory).shape == (3, 2, *SHAPE)
     steps = model.denoise(queries, memory, num_steps=3)
@@ -191,17 +206,24 @@ def test_held_out_noise_differs_between_images(gpm, images):
     assert np.all(np.diff(np.sort(nll, axis=1), axis=1) > 1e-4)
 
 
-def test_one_sample_bound_is_above_the_importance_weighted_one(model, images):
-    """The mean ELBO is no better than the 200-sample bound."""
+def test_importance_weighted_bounds(model, images):
+    """One sample is the ELBO in expectation, and 200 are above it."""
     images = images[:1]
     memory = memory_of(model, images)
     score = tf.function(lambda seed: model.query_terms(images, memory, seed))
-    nelbos = np.mean(
-        [ops.nelbo(score(tf.constant([s, 0]))) for s in range(120)], axis=0
+    weigh = tf.function(
+        lambda samples, seed: model.log_likelihood(
+            images, memory, samples, seed
+        )
     )
-    weighted = -model.log_likelihood(images, memory, 200, seed=2).numpy()
-    assert np.all(nelbos > weighted - 0.3)
-    assert nelbos.mean() > weighted.mean()
+    seeds = [tf.constant([s, 1]) for s in range(120)]
+    elbo = -np.array([ops.nelbo(score(s)) for s in seeds])
+    single = np.array([weigh(tf.constant(1), s) for s in seeds])
+    error = np.sqrt((elbo.var(0) + single.var(0)) / 120)
+    assert np.all(np.abs(elbo.mean(0) - single.mean(0)) < 5.0 * error)
+    weighted = weigh(tf.constant(200), tf.constant([0, 2])).numpy()
+    assert np.all(elbo.mean(0) < weighted + 0.3)
+    assert elbo.mean() < weighted.mean()
 
 
 def test_thousand_bounds_are_above_the_bound_of_a_thousand(gpm, images):
@@ -210,22 +232,9 @@ def test_thousand_bounds_are_above_the_bound_of_a_thousand(gpm, images):
     memory = gpm.write(images)
     score = tf.function(lambda seed: gpm.query_terms(images, memory, seed))
     nelbos = [ops.nelbo(score(tf.constant([s, 0]))) for s in range(1000)]
-    weighted = -gpm.log_likelihood(images, memory, 1000, seed=2).numpy()
+    weigh = tf.function(gpm.log_likelihood)
+    weighted = -weigh(images, memory, 1000, seed=2).numpy()
     assert np.all(np.mean(nelbos, axis=0) >= weighted)
-
-
-def test_one_importance_sample_is_the_elbo_in_expectation(model, images):
-    images = images[:1]
-    memory = memory_of(model, images)
-    score = tf.function(lambda seed: model.query_terms(images, memory, seed))
-    weigh = tf.function(
-        lambda seed: model.log_likelihood(images, memory, 1, seed)
-    )
-    seeds = [tf.constant([s, 1]) for s in range(120)]
-    elbo = -np.array([ops.nelbo(score(s)) for s in seeds])
-    single = np.array([weigh(s) for s in seeds])
-    error = np.sqrt((elbo.var(0) + single.var(0)) / 120)
-    assert np.all(np.abs(elbo.mean(0) - single.mean(0)) < 5.0 * error)
 
 
 def test_log_likelihood_is_of_the_mean_weight(gpm, images, monkeypatch):
@@ -260,7 +269,7 @@ def test_log_likelihood_is_of_the_mean_weight(gpm, images, monkeypatch):
 
 def test_twice_the_queries_cost_the_same_each(model, images):
     """No term is summed over T, or divided by it twice."""
-    if model.encoder.mixes_images:
+    if model.mixes_images:
         pytest.skip("its codes depend on the other queries")
     memory = memory_of(model, images)
     twice = np.concatenate([images, images], axis=1)

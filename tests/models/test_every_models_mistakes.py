@@ -7,9 +7,9 @@ from kgpm import UserError
 from kgpm import models
 from kgpm.training.evaluation import evaluate
 
-from .conftest import MODELS
 from .conftest import batches
 from .conftest import compiled
+from .conftest import untouched
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ BAD_ARGUMENTS = {
 @pytest.mark.parametrize("name", sorted(models.MODELS))
 def test_bad_arguments(name, argument):
     """The same sentences for every model that takes the argument."""
-    config = MODELS[name]().get_config()
+    config = untouched(name).get_config()
     if argument not in config:
         pytest.skip("it has no such argument")
     value, message = BAD_ARGUMENTS[argument]

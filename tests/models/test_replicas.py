@@ -7,30 +7,32 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 SCRIPT = Path(__file__).with_name("replica_script.py")
 
 
-def run(name, mode):
+@pytest.fixture(scope="module")
+def results():
     environment = {
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": str(SCRIPT.parents[2]),
     }
     done = subprocess.run(
-        [sys.executable, SCRIPT, name, mode],
+        [sys.executable, SCRIPT],
         capture_output=True,
         text=True,
         check=True,
         env=environment,
-        timeout=120,
+        timeout=240,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_two_replicas_give_the_weights_of_one_device():
+def test_two_replicas_give_the_weights_of_one_device(results):
     """Uneven and empty shares, clipping, and exact epoch metrics."""
-    single, mirrored = run("linear", "single"), run("linear", "mirrored")
+    single, mirrored = results["linear"].values()
     assert mirrored["weights"].keys() == single["weights"].keys()
     for name, values in single["weights"].items():
         np.testing.assert_allclose(mirrored["weights"][name], values, atol=1e-6)
@@ -38,9 +40,9 @@ def test_two_replicas_give_the_weights_of_one_device():
         np.testing.assert_allclose(mirrored["logs"][name], values, rtol=1e-5)
 
 
-def test_statistics_are_those_of_all_replicas():
+def test_statistics_are_those_of_all_replicas(results):
     """Of batch normalisation and spectral norms, after a step of Kanerva++."""
-    single, mirrored = run("kpp", "single"), run("kpp", "mirrored")
+    single, mirrored = results["kpp"].values()
     assert mirrored["weights"].keys() == single["weights"].keys()
     names = {name.rsplit("/", 1)[-1] for name in single["weights"]}
     assert names >= {"moving_mean", "moving_variance", "left_vector"}

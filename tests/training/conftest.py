@@ -32,7 +32,6 @@ class FakeModel:
     image_shape = (2, 2, 1)
     is_bound = True
     likelihood = FakeLikelihood()
-    memory_floats = 12
     depends_on_order = False
     prior_is_trained = True
 
@@ -43,6 +42,9 @@ class FakeModel:
 
     def count_params(self):
         return 1234
+
+    def memory_floats(self, episode_length):
+        return 4 * episode_length
 
     def write(self, images, weights=None, seed=None):
         return {"images": images, "nested": (images[:, 0, 0, 0, 0],)}
@@ -72,17 +74,17 @@ class FakeModel:
         first = memory["nested"][0][:, None]
         return {"nll": number * 0 + first, "kl_w": tf.zeros_like(number)}
 
-    def log_likelihood(
-        self,
-        images,
-        memory=None,
-        num_importance_samples=1000,
-        seed=0,
-        weights=None,
+    def importance_weighted_bounds(
+        self, images, memory, num_importance_samples, seed, weights
     ):
         number = images[..., 0, 0, 0]
         first = memory["nested"][0][:, None] if self.has_memory else 0.0
-        return -(number + first) / num_importance_samples
+        value = (number + first) / num_importance_samples
+        return {"nelbo_iw": value, "nelbo_stratified": 2.0 * value}
+
+    def held_out_bounds(self, images, weights, num_importance_samples, seed):
+        value = self.held_out_terms(images, weights)["nll"]
+        return {"nelbo_iw": value / num_importance_samples}
 
     def encode(self, images):
         return images

@@ -210,8 +210,16 @@ def test_importance_weighted_figure_uses_the_written_memory(
     dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
     result = evaluate(fake_model(), dataset, num_importance_samples=10)
     first = 1 + LENGTH * (np.arange(NUM_IMAGES) // LENGTH)
-    check(result["figures"]["A"]["nelbo_iw"], (NUMBERS + first) / 10)
-    assert "nelbo IW-10" in format_table(result)
+    figures = result["figures"]
+    check(figures["A"]["nelbo_iw"], (NUMBERS + first) / 10)
+    check(figures["A"]["nelbo_stratified"], (NUMBERS + first) / 5)
+    # The others of the episode, each.
+    episodes = np.arange(NUM_IMAGES) // LENGTH
+    others = np.bincount(episodes, NUMBERS)[episodes] - NUMBERS
+    check(figures["B"]["nelbo_iw"], others / 10)
+    assert "nelbo_iw" not in figures["C_other"]
+    table = format_table(result)
+    assert "nelbo IW-10" in table and "nelbo stratified" in table
 
 
 def test_each_shape_is_traced_once(fake_model, numbered_episodes):

@@ -1,0 +1,85 @@
+"""Images and their likelihood, which all models share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgpm import likelihoods
+from kgpm.errors import UserError
+from kgpm.layers import check_image_shape
+from kgpm.models.bound_model import BoundModel
+from kgpm.models.bound_model import unpack_batch
+
+
+class ImageModel(BoundModel):
+    """Base of the models that bound the likelihood of images.
+
+    Args:
+        image_shape: `(H, W, C)`.
+        likelihood: a `kgpm.likelihoods.Likelihood` or its name.
+        **kwargs: of `keras.Model`.
+    """
+
+    def __init__(
+        self, image_shape: tuple, likelihood: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_shape = check_image_shape(image_shape)
+        self.likelihood = likelihoods.get(likelihood)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`, after a look at the first batches' pixels.
+
+        Grey pixels under a Bernoulli likelihood train without complaint, but
+        their "bound" is none. A generator or a `PyDataset` is taken unseen.
+
+        Raises:
+            UserError: pixels that the likelihood cannot score, in the first
+                batch of the training or the validation data.
+        """
+        self._check_first_batch(x)
+        self._check_first_batch(kwargs.get("validation_data"))
+        if hasattr(x, "element_spec"):
+            # The order is the data set's; Keras would warn about it.
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`, after the same look.
+
+        Raises:
+            UserError: pixels that the likelihood cannot score.
+        """
+        # Within `fit`, Keras hands the data over in an iterator of its own.
+        self._check_first_batch(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _check_first_batch(self, data: Any) -> None:
+        first = data
+        if hasattr(data, "element_spec"):
+            first = next(iter(data))
+        if hasattr(first, "shape") or isinstance(first, Mapping):
+            images, _ = unpack_batch(first)
+            self.likelihood.validate(ops.convert_to_numpy(images))
+
+    def check_images(self, images: Any) -> Any:
+        """Images as a tensor; a `UserError` for any other shape or T = 0."""
+        images = ops.convert_to_tensor(images)
+        shape = tuple(images.shape)
+        if len(shape) != 5 or shape[2:] != self.image_shape or shape[1] == 0:
+            sides = ", ".join(str(side) for side in self.image_shape)
+            raise UserError(
+                f"Expected images of shape [B, T, {sides}] with T >= 1, "
+                f"received {list(shape)}."
+            )
+        return images
+
+    def get_config(self) -> dict:
+        config = keras.Model.get_config(self)
+        config.update(
+            image_shape=self.image_shape,
+            likelihood=keras.saving.serialize_keras_object(self.likelihood),
+        )
+        return config
