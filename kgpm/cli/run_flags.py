@@ -36,7 +36,8 @@ def save_run_flags(values: flags.FlagValues) -> None:
 def differing_flags(values: flags.FlagValues) -> list[str]:
     """Names of the flags that a stored run had other values of.
 
-    Where the data lay, and what was shown on the way, does not count.
+    Where the data lay, and what was shown on the way, does not count. A run
+    from before there was a flag had its default.
 
     Args:
         values: parsed flags with `--model_dir`.
@@ -46,11 +47,18 @@ def differing_flags(values: flags.FlagValues) -> list[str]:
     """
     stored = RunDirectory(values.model_dir).flags.read_text(encoding="utf-8")
     lines = frozenset(stored.splitlines())
+    known = {line.removeprefix("# ").partition("=")[0] for line in lines}
+    known = {text.split()[0] for text in known if text.startswith("--")}
     return [
         name
         for group in flags.GROUPS
         for name, line in _lines(values, group).items()
-        if name not in _NOT_OF_THE_RESULT and line not in lines
+        if name not in _NOT_OF_THE_RESULT
+        and line not in lines
+        and (
+            not known.isdisjoint((f"--{name}", f"--no{name}"))
+            or values[name].value != values[name].default
+        )
     ]
 
 

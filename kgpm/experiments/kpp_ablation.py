@@ -50,16 +50,18 @@ def draw(values: flags.FlagValues) -> list[Path]:
 
 def _panel(runs: dict[str, list[TrainedRun]]) -> Panel:
     everyone = [run for each in runs.values() for run in each]
-    # Where a training was cut short, up to there.
+    # Where a training was cut short, up to there; and the first tenth, whose
+    # fall is many times what comes after, left out.
     common = min(len(run.epochs["epoch"]) for run in everyone)
+    shown = slice(common // 10, common)
     curves = {}
     for model, name in _MODELS.items():
-        nats = [run.epochs["val_nelbo"][:common] for run in runs[model]]
+        nats = [run.epochs["val_nelbo"][shown] for run in runs[model]]
         test = np.mean([figure_value(run, "nelbo") for run in runs[model]])
         label = f"{name} (test {test:.1f})"
         curves[label] = mean_and_deviation(nats)
     return Panel(
-        x=everyone[0].epochs["epoch"][:common].astype(int),
+        x=everyone[0].epochs["epoch"][shown].astype(int),
         x_label="epoch",
         y_label="conditional bound, validation, nats per image",
         title=seeds_title(len(runs["kpp"])),

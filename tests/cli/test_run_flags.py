@@ -4,6 +4,7 @@ from kgpm import UserError
 from kgpm.cli import flags
 from kgpm.cli.main import parse
 from kgpm.cli.run_flags import apply_run_flags
+from kgpm.cli.run_flags import differing_flags
 from kgpm.cli.run_flags import save_run_flags
 from kgpm.train import define_flags
 
@@ -83,3 +84,22 @@ def test_what_is_no_run_is_a_user_error(tmp_path, text, message):
 def test_no_directory_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         apply_run_flags(parsed(tmp_path / "nowhere"))
+
+
+def test_flags_that_differ_from_those_of_a_run(tmp_path):
+    """A run from before a flag was there had its default."""
+    save_run_flags(parsed(tmp_path, "--epochs=4", "--shared_noise"))
+    values = parsed(tmp_path, "--epochs=5", "--width=8")
+    # --width was there, without a value.
+    assert sorted(differing_flags(values)) == [
+        "epochs",
+        "shared_noise",
+        "width",
+    ]
+    path = tmp_path / "flags.cfg"
+    lines = path.read_text().splitlines()
+    left_out = ("--epochs=", "--shared_noise", "# --width")
+    lines = [line for line in lines if not line.startswith(left_out)]
+    path.write_text("\n".join(lines) + "\n")
+    assert sorted(differing_flags(values)) == ["epochs", "width"]
+    assert differing_flags(parsed(tmp_path)) == []
