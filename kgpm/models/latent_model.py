@@ -324,9 +324,24 @@ class LatentModel(ImageModel):
             `[B, T]` in nats.
         """
         _check_positive("num_importance_samples", num_importance_samples)
+        return self.weigh(
+            images,
+            self.encode(images, weights),
+            self.recall(memory),
+            num_importance_samples,
+            seed,
+        )
+
+    def weigh(
+        self,
+        images: Any,
+        codes: Any,
+        memory: Any,
+        num_importance_samples: int,
+        seed: Any,
+    ) -> Any:
+        """`log_likelihood` of images whose codes are at hand."""
         seed = make_seed(seed)
-        memory = self.recall(memory)
-        codes = self.encode(images, weights)
 
         def add_sample(index: Any, total: Any) -> Any:
             draw_seed, pixel_seed = split_seed(fold_in(seed, index), 2)

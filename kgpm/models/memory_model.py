@@ -234,9 +234,12 @@ class MemoryModel(AutoencoderModel):
         """`importance_weighted_bounds` as `held_out_terms` scores."""
 
         def score(image: Any, code: Any, memory: Any, seed: Any) -> dict:
-            return self.importance_weighted_bounds(
-                image, memory, num_importance_samples, seed
+            draw_seed, seed = split_seed(seed, 2)
+            memory = self.memory.draw(memory, draw_seed)
+            value = self.weigh(
+                image, code, memory, num_importance_samples, seed
             )
+            return {"nelbo_iw": -value}
 
         return self._leave_each_out(images, weights, seed, score)
 

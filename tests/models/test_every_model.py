@@ -11,6 +11,7 @@ from .conftest import HELD_OUT
 from .conftest import SHAPE
 from .conftest import make
 from .conftest import memory_of
+from .conftest import untouched
 
 
 def test_terms_are_per_image_and_named(model, images):
@@ -196,6 +197,30 @@ def test_held_out_is_a_write_without_the_image(memory_model, images):
         # Five standard errors, and float32 where a write is near-singular.
         error = np.sqrt((a.var(0) + b.var(0)) / 40) + 2e-3 * b.mean(0)
         assert np.all(np.abs(a.mean(0) - b.mean(0)) < 5.0 * error)
+
+
+@pytest.mark.parametrize("name", ["gpm", "dkm", "kpp"])
+def test_held_out_bounds_are_of_the_memory_of_the_others(name, images):
+    """By the seeds that it is said to use, one image at a time."""
+    model = untouched(name)
+    images, weights = images[:1], np.ones((1, 5), "float32")
+    weights[0, 4] = 0.0
+    held_out = tf.function(model.held_out_bounds)(images, weights, 30, seed=3)
+    position = 1
+    others = weights.copy()
+    others[:, position] = 0.0
+    seed = ops.fold_in(ops.make_seed(3), position)
+    write_seed, read_seed = ops.split_seed(seed, 2)
+    draw_seed, seed = ops.split_seed(read_seed, 2)
+    memory = model.write(images, others, write_seed)
+    memory = model.memory.draw(memory, draw_seed)
+    here = slice(position, position + 1)
+    codes = model.encode(images, weights)[:, here]
+    expected = -model.weigh(images[:, here], codes, memory, 30, seed)
+    assert list(held_out) == ["nelbo_iw"]
+    np.testing.assert_allclose(
+        held_out["nelbo_iw"][:, here], expected, rtol=1e-4
+    )
 
 
 def test_held_out_noise_differs_between_images(gpm, images):
