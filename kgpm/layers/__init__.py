@@ -1,8 +1,10 @@
 """Keras layers: memories, posteriors, encoders and decoders."""
 
 from kgpm.layers.address_posterior import AddressPosterior
+from kgpm.layers.arguments import arguments_of
 from kgpm.layers.block_memory import BlockMemory
 from kgpm.layers.choices import check_choice
+from kgpm.layers.choices import check_count
 from kgpm.layers.choices import check_sizes
 from kgpm.layers.dense_memory import DenseMemory
 from kgpm.layers.draw import Draw
@@ -63,7 +65,9 @@ __all__ = [
     "TracePrior",
     "TransposedConvolution",
     "TransposedDecoder",
+    "arguments_of",
     "check_choice",
+    "check_count",
     "check_image_shape",
     "check_sizes",
     "make_decoder",

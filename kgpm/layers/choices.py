@@ -1,6 +1,7 @@
 """Checks of a constructor's arguments."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kgpm.errors import UserError
 
@@ -14,6 +15,12 @@ def check_sizes(**sizes: int) -> None:
             f"Expected {names} of at least 1, received "
             f"{', '.join(map(str, sizes.values()))}."
         )
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raises a `UserError` for an integer below 1; a tensor passes."""
+    if isinstance(value, int) and value < 1:
+        raise UserError(f"Expected {name} of at least 1, received {value}.")
 
 
 def check_positive(**values: float) -> None:

@@ -6,6 +6,7 @@ from kgpm.models.dense_memory_ablation import DenseMemoryAblation
 from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
 from kgpm.models.image_model import ImageModel
+from kgpm.models.importance_weighted_model import ImportanceWeightedModel
 from kgpm.models.kanerva_machine import KanervaMachine
 from kgpm.models.kanerva_plus_plus import KanervaPlusPlus
 from kgpm.models.keyed_memory_model import KeyedMemoryModel
@@ -13,6 +14,7 @@ from kgpm.models.latent_model import LatentModel
 from kgpm.models.memory_model import MemoryModel
 from kgpm.models.registry import MODELS
 from kgpm.models.registry import get
+from kgpm.models.scored_model import ScoredModel
 from kgpm.models.vae import VAE
 from kgpm.models.vma import VMA
 
@@ -26,10 +28,12 @@ __all__ = [
     "DenseMemoryAblation",
     "DynamicKanervaMachine",
     "ImageModel",
+    "ImportanceWeightedModel",
     "KanervaMachine",
     "KanervaPlusPlus",
     "KeyedMemoryModel",
     "LatentModel",
     "MemoryModel",
+    "ScoredModel",
     "get",
 ]

@@ -8,6 +8,7 @@ from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.layers import Draw
+from kgpm.layers import arguments_of
 from kgpm.models.autoencoder_model import AutoencoderModel
 from kgpm.ops import KL_MEMORY
 from kgpm.ops import fold_in
@@ -118,6 +119,9 @@ class MemoryModel(AutoencoderModel):
         """Writes codes `[B, T, C]`; those of weight 0 are absent."""
         return self.memory.write(codes, weights, seed, training)
 
+    def recall(self, memory: Any, seed: Any = None) -> Any:
+        return memory if seed is None else self.memory.draw(memory, seed)
+
     def sample_latents(
         self, codes: Any, memory: Any, seed: Any, training: bool = False
     ) -> Draw:
@@ -150,10 +154,6 @@ class MemoryModel(AutoencoderModel):
             The memories, a nest of tensors with leading axis B.
         """
         return self.write_codes(self.encode(images, weights), weights, seed)
-
-    def call(self, inputs: Any) -> Any:
-        """Writes episodes `[B, T, H, W, C]` and reads each image back."""
-        return self.read(inputs, self.write(inputs))
 
     def bound_terms(
         self,
@@ -205,48 +205,13 @@ class MemoryModel(AutoencoderModel):
             **self._memory_terms(codes, memory, weights),
         }
 
-    def held_out_terms(
-        self, images: Any, weights: Any = None, seed: Any = None
-    ) -> dict[str, Any]:
-        """Scores each image under a memory written from the others.
-
-        Args:
-            images: `[B, T, H, W, C]`.
-            weights: `[B, T]`.
-            seed: of all noise.
-
-        Returns:
-            Terms as `query_terms` gives them, `[B, T]`.
-        """
-
-        def score(image: Any, code: Any, memory: Any, seed: Any) -> dict:
-            return self.score(image, code, memory, seed)
-
-        return self._leave_each_out(images, weights, seed, score)
-
-    def held_out_bounds(
+    def leave_each_out(
         self,
         images: Any,
-        weights: Any = None,
-        num_importance_samples: int = 1000,
-        seed: Any = 0,
+        weights: Any,
+        seed: Any,
+        score: Callable[..., dict[str, Any]],
     ) -> dict[str, Any]:
-        """`importance_weighted_bounds` as `held_out_terms` scores."""
-
-        def score(image: Any, code: Any, memory: Any, seed: Any) -> dict:
-            draw_seed, seed = split_seed(seed, 2)
-            memory = self.memory.draw(memory, draw_seed)
-            value = self.weigh(
-                image, code, memory, num_importance_samples, seed
-            )
-            return {"nelbo_iw": -value}
-
-        return self._leave_each_out(images, weights, seed, score)
-
-    def _leave_each_out(
-        self, images: Any, weights: Any, seed: Any, score: Callable[..., dict]
-    ) -> dict[str, Any]:
-        """`score(image, code, memory of the others, seed)`, each `[B, T]`."""
         images = ops.convert_to_tensor(images)
         length = ops.shape(images)[1]
         if weights is None:
@@ -274,31 +239,6 @@ class MemoryModel(AutoencoderModel):
         terms = ops.map(leave_out, ops.arange(length))
         return {name: ops.swapaxes(v, 0, 1) for name, v in terms.items()}
 
-    def log_likelihood(
-        self,
-        images: Any,
-        memory: Any = None,
-        num_importance_samples: int = 1000,
-        seed: Any = 0,
-        weights: Any = None,
-    ) -> Any:
-        """Importance-weighted lower bound on log p(x | memory).
-
-        As `LatentModel.log_likelihood`, but by default under the memory
-        written from `images`, those of weight 0 left out, which makes the
-        result conditional on a memory that has seen the image. A memory with
-        a density is drawn once for all samples: the result bounds
-        `log p(x | M)` for that draw, as `bound_terms` does for its own, and
-        not the logarithm of an average over memories.
-        """
-        write_seed, draw_seed, seed = split_seed(make_seed(seed), 3)
-        if memory is None:
-            memory = self.write(images, weights, write_seed)
-        memory = self.memory.draw(memory, draw_seed)
-        return super().log_likelihood(
-            images, memory, num_importance_samples, seed, weights
-        )
-
     def _memory_terms(
         self, codes: Any, memory: Any, weights: Any
     ) -> dict[str, Any]:
@@ -314,13 +254,9 @@ class MemoryModel(AutoencoderModel):
 
     def get_config(self) -> dict:
         """The arguments of the networks, of the memory and of the loss."""
-        memory = self.memory.get_config()
-        # What every layer has is not an argument of the model.
-        for name in ("name", "trainable", "dtype"):
-            del memory[name]
         return {
             **super().get_config(),
-            **memory,
+            **arguments_of(self.memory),
             "autoencoder_weight": self.autoencoder_weight,
             "memory_kl_weight": self.memory_kl_weight,
         }

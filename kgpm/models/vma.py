@@ -1,6 +1,7 @@
 """Variational Memory Addressing."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,7 +11,9 @@ from kgpm.errors import UserError
 from kgpm.layers import Draw
 from kgpm.layers import ImageMemory
 from kgpm.layers import SkipDecoder
+from kgpm.layers import arguments_of
 from kgpm.layers import check_choice
+from kgpm.layers import check_count
 from kgpm.layers import check_sizes
 from kgpm.models.latent_model import LatentModel
 from kgpm.ops import VIMCO_BASELINES
@@ -183,7 +186,7 @@ class VMA(LatentModel):
         """Memories to which nothing was written: the learned images alone."""
         return self.memory.empty(batch_size)
 
-    def recall(self, memory: Any) -> Any:
+    def recall(self, memory: Any, seed: Any = None) -> Any:
         return self.memory.recall(memory)
 
     def memory_rows(self, memory: Any) -> Any:
@@ -270,10 +273,6 @@ class VMA(LatentModel):
             ),
         }
 
-    def call(self, inputs: Any) -> Any:
-        """Writes images `[B, T, H, W, C]` and reads each of them back."""
-        return self.read(inputs, self.write(inputs))
-
     def bound_terms(
         self,
         images: Any,
@@ -291,23 +290,16 @@ class VMA(LatentModel):
         memory = self.write(images, weights)
         return self.query_terms(images, memory, seed)
 
-    def held_out_terms(
-        self, images: Any, weights: Any = None, seed: Any = None
+    def leave_each_out(
+        self,
+        images: Any,
+        weights: Any,
+        seed: Any,
+        score: Callable[..., dict[str, Any]],
     ) -> dict[str, Any]:
-        """Scores each image under a memory of the others of its episode.
-
-        All images are encoded once, as entries and as what is explained.
-
-        Args:
-            images: `[B, T, H, W, C]`.
-            weights: `[B, T]`, 0 for an absent image.
-            seed: of all noise.
-
-        Returns:
-            `{"nll": [B, T], "kl_z": [B, T], "kl_a": [B, T]}` in nats.
-        """
+        # All images are encoded once, as entries and as what is explained.
         codes, others = self.memory.leave_each_out(self.write(images, weights))
-        return self.score(images, codes, others, seed)
+        return score(images, codes, others, seed)
 
     def validation_terms(
         self, images: Any, weights: Any, seed: Any
@@ -368,31 +360,33 @@ class VMA(LatentModel):
             return terms["nelbo_iw"]
         return super().loss_of(terms, kl_weight)
 
-    def log_likelihood(
+    def tighter_bounds(
         self,
         images: Any,
-        memory: Any = None,
-        num_importance_samples: int = 1000,
-        seed: Any = 0,
-        weights: Any = None,
-    ) -> Any:
-        """As `LatentModel.log_likelihood`, samples of (a, z) together.
-
-        By default under the memory of the images themselves. The memory is
-        encoded once.
-        """
-        if memory is None:
-            memory = self.write(images, weights)
-        return super().log_likelihood(
-            images, memory, num_importance_samples, seed, weights
-        )
-
-    def stratified_log_likelihood(
-        self,
-        images: Any,
+        codes: Any,
         memory: Any,
-        num_samples: int = 50,
-        seed: Any = 0,
+        num_importance_samples: int,
+        seed: Any,
+    ) -> dict[str, Any]:
+        """Both bounds, with as many decodings or just fewer for the second.
+
+        Returns:
+            `{"nelbo_iw": [B, T], "nelbo_stratified": [B, T]}` in nats.
+        """
+        bounds = super().tighter_bounds(
+            images, codes, memory, num_importance_samples, seed
+        )
+        each = max(num_importance_samples // memory["features"].shape[1], 1)
+        stratified = self.weigh_every_address(images, codes, memory, each, seed)
+        return {**bounds, "nelbo_stratified": -stratified}
+
+    def weigh_every_address(
+        self,
+        images: Any,
+        codes: Any,
+        memory: Any,
+        num_samples: int,
+        seed: Any,
     ) -> Any:
         """A lower bound that sums over the addresses instead of drawing them.
 
@@ -400,6 +394,7 @@ class VMA(LatentModel):
 
         Args:
             images: `[B, Q, H, W, C]`.
+            codes: theirs.
             memory: as `write` returns it.
             num_samples: J, of z at each address.
             seed: of all noise.
@@ -407,9 +402,8 @@ class VMA(LatentModel):
         Returns:
             `[B, Q]` in nats.
         """
-        check_sizes(num_samples=num_samples)
+        check_count("num_samples", num_samples)
         entries = self.recall(memory)
-        codes = self.encode(images)
         seed = make_seed(seed)
         log_posterior = self.memory.log_posterior(codes, entries)
         shape = ops.shape(log_posterior)
@@ -435,46 +429,10 @@ class VMA(LatentModel):
         total = ops.fori_loop(0, shape[2] * num_samples, add_sample, start)
         return total - math.log(num_samples)
 
-    def importance_weighted_bounds(
-        self,
-        images: Any,
-        memory: Any = None,
-        num_importance_samples: int = 1000,
-        seed: Any = 0,
-        weights: Any = None,
-    ) -> dict[str, Any]:
-        """Both bounds, with as many decodings or just fewer for the second."""
-        if memory is None:
-            memory = self.write(images, weights)
-        memory = self.recall(memory)
-        bounds = super().importance_weighted_bounds(
-            images, memory, num_importance_samples, seed, weights
-        )
-        each = max(num_importance_samples // memory["features"].shape[1], 1)
-        stratified = self.stratified_log_likelihood(images, memory, each, seed)
-        return {**bounds, "nelbo_stratified": -stratified}
-
-    def held_out_bounds(
-        self,
-        images: Any,
-        weights: Any = None,
-        num_importance_samples: int = 1000,
-        seed: Any = 0,
-    ) -> dict[str, Any]:
-        """`importance_weighted_bounds` under the others of the episode."""
-        _, others = self.memory.leave_each_out(self.write(images, weights))
-        return self.importance_weighted_bounds(
-            images, others, num_importance_samples, seed, weights
-        )
-
     def get_config(self) -> dict:
-        memory = self.memory.get_config()
-        # What every layer has is not an argument of the model.
-        for name in ("name", "trainable", "dtype"):
-            del memory[name]
         return {
             **super().get_config(),
-            **memory,
+            **arguments_of(self.memory),
             "context_size": self.context_size,
             "address_gradient": self.address_gradient,
             "num_bound_samples": self.num_bound_samples,

@@ -210,7 +210,7 @@ def test_stratified_bound_is_the_sum_over_entries(images):
     each = np.where(present[:, None], log_prob, -np.inf)
     count = present.sum(axis=1)[:, None]
     expected = np.logaddexp.reduce(each, axis=-1) - np.log(count)
-    got = vma.stratified_log_likelihood(images, memory, 2, seed=1)
+    got = vma.weigh_every_address(images, codes, memory, 2, seed=1)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
     got = tf.function(vma.log_likelihood)(images, memory, 500, seed=1)
     np.testing.assert_allclose(got, expected, atol=0.05)
@@ -297,4 +297,4 @@ def test_mistakes():
     with pytest.raises(UserError, match="kl_warmup_steps=0.*received 3"):
         model.compile("adam", kl_warmup_steps=3)
     with pytest.raises(UserError, match="of at least 1, received 0"):
-        model.stratified_log_likelihood(None, None, 0)
+        model.weigh_every_address(None, None, None, 0, 0)
