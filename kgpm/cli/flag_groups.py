@@ -43,3 +43,42 @@ def list_definer(values: FlagValues, group: str) -> Callable[..., Any]:
         )
 
     return define
+
+
+def integers_definer(values: FlagValues, group: str) -> Callable[..., Any]:
+    """Returns a DEFINE_* function for one positive integer or several."""
+
+    def define(name: str, default: Any, text: str) -> None:
+        absl_flags.DEFINE(
+            _IntegersParser(),
+            name,
+            default,
+            text,
+            values,
+            _IntegersSerializer(),
+            module_name=group,
+        )
+
+    return define
+
+
+class _IntegersParser(absl_flags.ArgumentParser):
+    """Reads `16` as a number and `32,64` as a list of numbers."""
+
+    syntactic_help = "a positive integer, or several with commas between"
+
+    def parse(self, argument: str | int | list[int]) -> int | list[int]:
+        if not isinstance(argument, str):
+            return argument
+        numbers = [int(part) for part in argument.split(",")]
+        if min(numbers) < 1:
+            raise ValueError(f"{argument} is not {self.syntactic_help}")
+        return numbers if len(numbers) > 1 else numbers[0]
+
+    def flag_type(self) -> str:
+        return "integers"
+
+
+class _IntegersSerializer(absl_flags.ArgumentSerializer):
+    def serialize(self, value: int | list[int]) -> str:
+        return ",".join(map(str, value if isinstance(value, list) else [value]))

@@ -4,11 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from absl import flags as absl_flags
-
 from kgpm.cli.flag_groups import FlagValues
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.flag_groups import flags_in_group
+from kgpm.cli.flag_groups import integers_definer
 from kgpm.errors import UserError
 
 
@@ -23,18 +22,7 @@ def define_model_flags(values: FlagValues) -> None:
         values: the program's `FlagValues`.
     """
     string, integer, boolean, real, enum = definers(values, "model")
-
-    def integers(name: str, default: int | None, text: str) -> None:
-        absl_flags.DEFINE(
-            _IntegersParser(),
-            name,
-            default,
-            text,
-            values,
-            _IntegersSerializer(),
-            module_name="model",
-        )
-
+    integers = integers_definer(values, "model")
     string(
         "model",
         "gpm",
@@ -326,25 +314,3 @@ def model_arguments(
                 f"out (the model takes {', '.join(names)})"
             )
     return arguments
-
-
-class _IntegersParser(absl_flags.ArgumentParser):
-    """Reads `16` as a number and `32,64` as a list of numbers."""
-
-    syntactic_help = "a positive integer, or several with commas between"
-
-    def parse(self, argument: str | int | list[int]) -> int | list[int]:
-        if not isinstance(argument, str):
-            return argument
-        numbers = [int(part) for part in argument.split(",")]
-        if min(numbers) < 1:
-            raise ValueError(f"{argument} is not {self.syntactic_help}")
-        return numbers if len(numbers) > 1 else numbers[0]
-
-    def flag_type(self) -> str:
-        return "integers"
-
-
-class _IntegersSerializer(absl_flags.ArgumentSerializer):
-    def serialize(self, value: int | list[int]) -> str:
-        return ",".join(map(str, value if isinstance(value, list) else [value]))

@@ -1,7 +1,6 @@
 """The steps of `kgpm.train`, from flags to a trained and evaluated model."""
 
 import dataclasses
-import sys
 import time
 from typing import Any
 
@@ -12,33 +11,19 @@ from kgpm import data
 from kgpm import models
 from kgpm.cli import flags
 from kgpm.cli.run_flags import save_run_flags
+from kgpm.cli.training_callbacks import training_callbacks
+from kgpm.cli.training_callbacks import verbosity
 from kgpm.errors import UserError
-from kgpm.training.averaged_weights import AveragedWeights
 from kgpm.training.backup import Progress
 from kgpm.training.backup import restore_backup
-from kgpm.training.checkpoint import Checkpoint
 from kgpm.training.evaluation import evaluate
-from kgpm.training.image_logger import ImageLogger
-from kgpm.training.memory_projector import MemoryProjector
-from kgpm.training.metrics_csv import metrics_csv
-from kgpm.training.noises import default_level
-from kgpm.training.noises import make_corruption
 from kgpm.training.optimizer import learning_rate_schedule
 from kgpm.training.optimizer import make_optimizer
-from kgpm.training.progress_bar import ProgressBar
 from kgpm.training.report import format_table
 from kgpm.training.report import write_metrics
-from kgpm.training.retrieval import is_binary
 from kgpm.training.run_directory import RunDirectory
-from kgpm.training.stop_on_nan import StopOnNaN
 from kgpm.training.stored_model import check_same_model
 from kgpm.training.stored_model import load_model
-from kgpm.training.tensorboard import tensorboard_callbacks
-from kgpm.training.throughput import Throughput
-from kgpm.training.time_limit import TimeLimit
-
-# What the denoising pictures in TensorBoard are corrupted with.
-_LOGGED_NOISE = "salt_and_pepper"
 
 
 @dataclasses.dataclass
@@ -125,9 +110,9 @@ def fit(values: flags.FlagValues, job: TrainingJob) -> None:
         steps_per_epoch=job.steps_per_epoch,
         initial_epoch=progress.epoch,
         epochs=values.epochs,
-        callbacks=_callbacks(values, job),
+        callbacks=training_callbacks(values, job),
         # The bar is a callback of our own.
-        verbose=2 if _verbosity(values.verbose) == 2 else 0,
+        verbose=2 if verbosity(values.verbose) == 2 else 0,
         # The order of the images is the pipeline's.
         shuffle=False,
     )
@@ -272,78 +257,6 @@ def _batches(values: flags.FlagValues, images: data.ImageSet) -> Any:
         shuffle=False,
         seed=values.seed,
     )
-
-
-def _callbacks(
-    values: flags.FlagValues, job: TrainingJob
-) -> list[keras.callbacks.Callback]:
-    """All callbacks, in the order that they need.
-
-    A loss that is not finite must stop everything that saves; speed and rate
-    must be in the logs before they are written; the checkpoint comes after
-    what it makes final.
-    """
-    hyperparameters = {
-        flag.name: flag.value
-        for group in ("data", "optimisation")
-        for flag in flags.flags_in_group(values, group)
-        if flag.name not in ("data_dir", "download")
-    }
-    hyperparameters.update(
-        flags.model_arguments(values, type(job.model)),
-        model=values.model,
-        seed=values.seed,
-    )
-    figures = [job.model.monitor, "nelbo", *job.model.term_names]
-    figures = list(dict.fromkeys(figures))
-    callbacks: list[keras.callbacks.Callback] = [
-        StopOnNaN(),
-        AveragedWeights(),
-        Throughput(values.batch_size * values.episode_length),
-        *tensorboard_callbacks(job.run, hyperparameters, figures),
-        *_picture_callbacks(values, job),
-        metrics_csv(job.run.metrics_csv, job.progress.epoch),
-        Checkpoint(job.run, job.progress, values.patience),
-    ]
-    if _verbosity(values.verbose) == 1:
-        callbacks.append(ProgressBar(figures))
-    if values.max_minutes is not None:
-        callbacks.append(TimeLimit(values.max_minutes))
-    return callbacks
-
-
-def _picture_callbacks(
-    values: flags.FlagValues, job: TrainingJob
-) -> list[keras.callbacks.Callback]:
-    if not values.log_images_every:
-        return []
-    episode = next(iter(job.validation))["images"][0]
-    corrupt = make_corruption(
-        _LOGGED_NOISE,
-        default_level(_LOGGED_NOISE, job.train.image_shape),
-        binary=is_binary(job.model),
-    )
-    callbacks: list[keras.callbacks.Callback] = [
-        ImageLogger(
-            job.run.logs / "images",
-            episode,
-            corrupt,
-            every=values.log_images_every,
-            seed=values.seed,
-        )
-    ]
-    if job.model.has_memory:
-        callbacks.append(
-            MemoryProjector(job.run.logs, episode, seed=values.seed)
-        )
-    return callbacks
-
-
-def _verbosity(verbose: str) -> int:
-    # Keras's own "auto" draws its bar into files and pipes too.
-    if verbose == "auto":
-        return 1 if sys.stdout.isatty() else 2
-    return int(verbose)
 
 
 def _print_start(values: flags.FlagValues, job: TrainingJob) -> None:

@@ -21,9 +21,9 @@ from kgpm.cli import flags
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
 from kgpm.training import pictures
-from kgpm.training.evaluation import mean_and_standard_error
 from kgpm.training.files import atomic_path
 from kgpm.training.files import write_text
+from kgpm.training.mean_and_error import mean_and_standard_error
 from kgpm.training.panel import Panel
 
 _SIZES = (1, 2, 3, 4, 5, 10, 19)

@@ -97,12 +97,12 @@ def logistic_log_mass(levels: Any, loc: Any, scale: Any) -> Any:
     lower = tf.where(levels > 0.0, (levels - 0.5) / 127.5 - 1.0, -_FAR)
     upper = tf.where(levels < 255.0, (levels + 0.5) / 127.5 - 1.0, _FAR)
     inside = tf.logical_and(levels > 0.0, levels < 255.0)
-    precision = 1.0 / scale
-    width = tf.math.log(-tf.math.expm1(precision * (-1.0 / 127.5)))
+    width = tf.math.log(-tf.math.expm1(-1.0 / 127.5 / scale))
+    logistic = tfd.Logistic(loc, scale)
     return (
         tf.cast(inside, width.dtype) * width
-        - tf.math.softplus((loc - upper) * precision)
-        - tf.math.softplus((lower - loc) * precision)
+        + logistic.log_cdf(upper)
+        + logistic.log_survival_function(lower)
     )
 
 

@@ -11,7 +11,7 @@ from kgpm import ops
 from kgpm.errors import UserError
 from kgpm.training.batches import unpack
 from kgpm.training.batches import write_memory
-from kgpm.training.evaluation import mean_and_standard_error
+from kgpm.training.mean_and_error import mean_and_standard_error
 from kgpm.training.sheets import image_errors
 
 # An energy counts as risen only beyond the rounding of a sum over pixels.

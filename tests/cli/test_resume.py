@@ -69,10 +69,12 @@ def run(name, model_dir, *arguments):
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_resumed_is_as_uninterrupted(name, tmp_path, monkeypatch):
     copy = CopyIn(2, tmp_path / "whole", tmp_path / "cut")
-    callbacks = training_job._callbacks
+    callbacks = training_job.training_callbacks
     with monkeypatch.context() as patch:
         patch.setattr(
-            training_job, "_callbacks", lambda *args: [*callbacks(*args), copy]
+            training_job,
+            "training_callbacks",
+            lambda *args: [*callbacks(*args), copy],
         )
         whole = run(name, tmp_path / "whole")
     progress = json.loads((tmp_path / "cut/backup/progress.json").read_text())

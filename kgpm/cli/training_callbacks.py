@@ -1,0 +1,101 @@
+"""What happens beside the steps of a training."""
+
+import sys
+from typing import Any
+
+import keras
+
+from kgpm.cli import flags
+from kgpm.training.averaged_weights import AveragedWeights
+from kgpm.training.checkpoint import Checkpoint
+from kgpm.training.image_logger import ImageLogger
+from kgpm.training.memory_projector import MemoryProjector
+from kgpm.training.metrics_csv import metrics_csv
+from kgpm.training.noises import default_level
+from kgpm.training.noises import make_corruption
+from kgpm.training.progress_bar import ProgressBar
+from kgpm.training.retrieval import is_binary
+from kgpm.training.stop_on_nan import StopOnNaN
+from kgpm.training.tensorboard import tensorboard_callbacks
+from kgpm.training.throughput import Throughput
+from kgpm.training.time_limit import TimeLimit
+
+# What the denoising pictures in TensorBoard are corrupted with.
+_LOGGED_NOISE = "salt_and_pepper"
+
+
+def training_callbacks(
+    values: flags.FlagValues, job: Any
+) -> list[keras.callbacks.Callback]:
+    """All callbacks, in the order that they need.
+
+    A loss that is not finite must stop everything that saves; speed and rate
+    must be in the logs before they are written; the checkpoint comes after
+    what it makes final.
+
+    Args:
+        values: the flags of `kgpm.train`.
+        job: a `TrainingJob`.
+    """
+    hyperparameters = {
+        flag.name: flag.value
+        for group in ("data", "optimisation")
+        for flag in flags.flags_in_group(values, group)
+        if flag.name not in ("data_dir", "download")
+    }
+    hyperparameters.update(
+        flags.model_arguments(values, type(job.model)),
+        model=values.model,
+        seed=values.seed,
+    )
+    figures = [job.model.monitor, "nelbo", *job.model.term_names]
+    figures = list(dict.fromkeys(figures))
+    callbacks: list[keras.callbacks.Callback] = [
+        StopOnNaN(),
+        AveragedWeights(),
+        Throughput(values.batch_size * values.episode_length),
+        *tensorboard_callbacks(job.run, hyperparameters, figures),
+        *_picture_callbacks(values, job),
+        metrics_csv(job.run.metrics_csv, job.progress.epoch),
+        Checkpoint(job.run, job.progress, values.patience),
+    ]
+    if verbosity(values.verbose) == 1:
+        callbacks.append(ProgressBar(figures))
+    if values.max_minutes is not None:
+        callbacks.append(TimeLimit(values.max_minutes))
+    return callbacks
+
+
+def _picture_callbacks(
+    values: flags.FlagValues, job: Any
+) -> list[keras.callbacks.Callback]:
+    if not values.log_images_every:
+        return []
+    episode = next(iter(job.validation))["images"][0]
+    corrupt = make_corruption(
+        _LOGGED_NOISE,
+        default_level(_LOGGED_NOISE, job.train.image_shape),
+        binary=is_binary(job.model),
+    )
+    callbacks: list[keras.callbacks.Callback] = [
+        ImageLogger(
+            job.run.logs / "images",
+            episode,
+            corrupt,
+            every=values.log_images_every,
+            seed=values.seed,
+        )
+    ]
+    if job.model.has_memory:
+        callbacks.append(
+            MemoryProjector(job.run.logs, episode, seed=values.seed)
+        )
+    return callbacks
+
+
+def verbosity(verbose: str) -> int:
+    """Keras's number for `--verbose`."""
+    # Keras's own "auto" draws its bar into files and pipes too.
+    if verbose == "auto":
+        return 1 if sys.stdout.isatty() else 2
+    return int(verbose)
