@@ -28,14 +28,17 @@ def define_model_flags(values: FlagValues) -> None:
         "gpm",
         "Name of the model: dkm (Dynamic Kanerva Machine), gpm (Generative "
         "Pseudo-Inverse Memory), km (Kanerva Machine), kpp (Kanerva++), "
-        "kpp_dense (its ablation), vae (variational autoencoder) or vma "
-        "(Variational Memory Addressing).",
+        "kpp_dense (its ablation), vae (variational autoencoder), vma "
+        "(Variational Memory Addressing), memory_vae (learned memory, soft "
+        "read), variational_memory_vae (its addresses drawn), vq_vae, or "
+        "autoencoder (theirs without a bottleneck).",
     )
     integer(
         "memory_size",
         None,
         "Rows of the memory (K), or the side of the square of cells (kpp); "
-        "without it 32 (dkm, gpm, km) or 64 (kpp, kpp_dense).",
+        "without it 32 (dkm, gpm, km), 64 (kpp, kpp_dense) or 512 "
+        "(memory_vae, variational_memory_vae).",
         lower_bound=1,
     )
     integer(
@@ -50,13 +53,14 @@ def define_model_flags(values: FlagValues) -> None:
         None,
         "Channels of the encoder and decoder: one number, or for the residual "
         "networks one per scale, finest first, such as 32,64,128; without it "
-        "16 (dkm, gpm, km, vae), 64 (kpp, kpp_dense) or 48,64 (vma).",
+        "16 (dkm, gpm, km, vae), 64 (kpp, kpp_dense), 48,64 (vma) or 64,128 "
+        "(memory_vae, vq_vae).",
     )
     integer(
         "num_blocks",
         None,
         "Residual blocks at each scale of the encoder and decoder; without it "
-        "1 (dkm, gpm, km, vae) or 2 (kpp, kpp_dense).",
+        "1 (dkm, gpm, km, vae) or 2 (kpp, kpp_dense, memory_vae, vq_vae).",
         lower_bound=0,
     )
     enum(
@@ -77,14 +81,16 @@ def define_model_flags(values: FlagValues) -> None:
     )
     enum(
         "likelihood",
-        "bernoulli",
+        None,
         [
             "bernoulli",
             "gaussian",
             "discretized_logistic",
             "discretized_logistic_mixture",
         ],
-        "Distribution of the pixels given the decoder's output.",
+        "Distribution of the pixels given the decoder's output; without it "
+        "bernoulli, or a Gaussian of the variance --data_variance "
+        "(memory_vae, vq_vae).",
     )
     enum(
         "normalization",
@@ -210,6 +216,83 @@ def define_model_flags(values: FlagValues) -> None:
         "geometric",
         ["geometric", "arithmetic"],
         "What a sample of VIMCO is compared with (vma).",
+    )
+    integer(
+        "embedding_dim",
+        64,
+        "Length of a code or memory row (memory_vae, vq_vae).",
+        lower_bound=1,
+    )
+    integer("num_embeddings", 512, "Codes (vq_vae).", lower_bound=1)
+    enum(
+        "similarity",
+        "l2",
+        ["l2", "cosine", "reference"],
+        "How rows are compared with a vector; reference has the published "
+        "code's sign, by which the farthest weigh most (memory_vae).",
+    )
+    real(
+        "temperature",
+        1.0,
+        "Of the relaxed draw of an address (variational_memory_vae).",
+        lower_bound=0.0,
+    )
+    enum(
+        "codebook",
+        "ema",
+        ["ema", "gradient"],
+        "Codes that are running means, or trained by gradients (vq_vae).",
+    )
+    real(
+        "commitment_cost",
+        0.25,
+        "Weight of what pulls vectors to their codes (vq_vae).",
+        lower_bound=0.0,
+    )
+    real(
+        "decay",
+        0.99,
+        "Of the running means of codes and of their use, a step (vq_vae).",
+        lower_bound=0.0,
+    )
+    real(
+        "restart_below",
+        0.01,
+        "Move a code that is used less than this share of an even use; 0 "
+        "never does (vq_vae).",
+        lower_bound=0.0,
+    )
+    enum(
+        "prior",
+        "uniform",
+        ["uniform", "pixel_cnn"],
+        "Distribution of the codes; pixel_cnn is trained beside the rest "
+        "(vq_vae).",
+    )
+    integer(
+        "prior_width", 64, "Channels of the PixelCNN (vq_vae).", lower_bound=1
+    )
+    integer(
+        "prior_blocks", 4, "Blocks of the PixelCNN (vq_vae).", lower_bound=1
+    )
+    integer(
+        "residual_width",
+        32,
+        "Channels inside the residual blocks (memory_vae, vq_vae).",
+        lower_bound=1,
+    )
+    boolean(
+        "share_blocks",
+        False,
+        "Give all residual blocks the same weights, as a slip of published "
+        "code has it (memory_vae, vq_vae).",
+    )
+    real(
+        "data_variance",
+        0.0633,
+        "Variance of the training pixels on [0, 1], what NMSE is relative "
+        "to; by default CIFAR-10's (memory_vae, vq_vae).",
+        lower_bound=0.0,
     )
     enum(
         "writer",

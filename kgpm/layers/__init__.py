@@ -5,6 +5,7 @@ from kgpm.layers.arguments import arguments_of
 from kgpm.layers.block_memory import BlockMemory
 from kgpm.layers.choices import check_choice
 from kgpm.layers.choices import check_count
+from kgpm.layers.choices import check_positive
 from kgpm.layers.choices import check_sizes
 from kgpm.layers.dense_memory import DenseMemory
 from kgpm.layers.draw import Draw
@@ -13,6 +14,8 @@ from kgpm.layers.evo_norm_s0 import EvoNormS0
 from kgpm.layers.fast_group_normalization import FastGroupNormalization
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.gaussian_head import GaussianHead
+from kgpm.layers.grid_decoder import GridDecoder
+from kgpm.layers.grid_encoder import GridEncoder
 from kgpm.layers.image_decoder import ImageDecoder
 from kgpm.layers.image_encoder import ImageEncoder
 from kgpm.layers.image_memory import ImageMemory
@@ -23,20 +26,37 @@ from kgpm.layers.networks import ENCODERS
 from kgpm.layers.networks import make_decoder
 from kgpm.layers.networks import make_encoder
 from kgpm.layers.ordering_lstm import OrderingLSTM
+from kgpm.layers.pixel_cnn import PixelCNN
 from kgpm.layers.pseudo_inverse_memory import PseudoInverseMemory
 from kgpm.layers.residual_block import NORMALIZATIONS
 from kgpm.layers.residual_block import ResidualBlock
+from kgpm.layers.residual_stack import ResidualStack
 from kgpm.layers.skip_decoder import SkipDecoder
 from kgpm.layers.skip_encoder import EncodedImages
 from kgpm.layers.skip_encoder import SkipEncoder
+from kgpm.layers.soft_memory import SIMILARITIES
+from kgpm.layers.soft_memory import SoftMemory
 from kgpm.layers.spectral_dense import SpectralDense
 from kgpm.layers.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.temporal_shift_resnet import TemporalShiftResNet
 from kgpm.layers.trace_prior import TracePrior
 from kgpm.layers.transposed_convolution import TransposedConvolution
 from kgpm.layers.transposed_decoder import TransposedDecoder
+from kgpm.layers.vector_quantizer import Quantized
+from kgpm.layers.vector_quantizer import VectorQuantizer
+from kgpm.layers.vector_quantizer_ema import VectorQuantizerEMA
 
 __all__ = [
+    "check_positive",
+    "VectorQuantizerEMA",
+    "VectorQuantizer",
+    "Quantized",
+    "SoftMemory",
+    "SIMILARITIES",
+    "ResidualStack",
+    "PixelCNN",
+    "GridEncoder",
+    "GridDecoder",
     "DECODERS",
     "ENCODERS",
     "NORMALIZATIONS",

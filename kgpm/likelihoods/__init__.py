@@ -11,6 +11,7 @@ from kgpm.likelihoods.discretized_logistic import DiscretizedLogistic
 from kgpm.likelihoods.discretized_logistic_mixture import (
     DiscretizedLogisticMixture,
 )
+from kgpm.likelihoods.fixed_gaussian import FixedGaussian
 from kgpm.likelihoods.gaussian import Gaussian
 from kgpm.likelihoods.likelihood import Likelihood
 
@@ -29,6 +30,7 @@ __all__ = [
     "Bernoulli",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
+    "FixedGaussian",
     "Gaussian",
     "Likelihood",
     "get",

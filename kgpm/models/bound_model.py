@@ -37,9 +37,9 @@ class BoundModel(keras.Model):
     kl_weights: Mapping[str, float] = {}
 
     @property
-    def is_bound(self) -> bool:
-        """Whether `nelbo` of the terms bounds -log p(x | memory) at all."""
-        return True
+    def why_no_bound(self) -> str:
+        """Why `nelbo` of the terms does not bound -log p(x | memory), if so."""
+        return ""
 
     @property
     def monitor(self) -> str:
@@ -60,6 +60,14 @@ class BoundModel(keras.Model):
     ) -> dict[str, Any]:
         """Per-image terms of the bound, each `[B, T]` in nats."""
         raise NotImplementedError
+
+    def figure_metrics(self) -> dict[str, keras.metrics.Metric]:
+        """Metrics of what terms hold beside the bound, by their names there.
+
+        `usage` `[B, T, K]`, how an image uses K codes, is for a
+        `CodePerplexity`.
+        """
+        return {}
 
     def training_terms(
         self, images: Any, weights: Any, seed: Any
@@ -132,6 +140,7 @@ class BoundModel(keras.Model):
         self._term_metrics = {
             name: keras.metrics.Mean(name=name) for name in names
         }
+        self._term_metrics.update(self.figure_metrics())
         self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
 
     def get_compile_config(self) -> dict | None:
@@ -182,6 +191,8 @@ class BoundModel(keras.Model):
             self.trainable_variables,
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
+        # An embedding's gradient comes as the rows that it took.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         if replicas > 1:
             gradients = replica.all_reduce("sum", gradients)
         norm = tf.linalg.global_norm(gradients)
@@ -275,7 +286,10 @@ class BoundModel(keras.Model):
 
 
 def unpack_batch(data: Any) -> tuple[Any, Any]:
-    """Images `[B, T, H, W, C]` and weights `[B, T]` of a batch."""
+    """Images `[B, T, H, W, C]` and weights `[B, T]` of a batch.
+
+    Where a model takes plain images, `[N, H, W, C]` and `[N]`.
+    """
     data = keras.utils.unpack_x_y_sample_weight(data)[0]
     if isinstance(data, Mapping):
         images, weights = data["images"], data.get("weights")
@@ -283,7 +297,7 @@ def unpack_batch(data: Any) -> tuple[Any, Any]:
         images, weights = data, None
     images = ops.convert_to_tensor(images)
     if weights is None:
-        weights = ops.ones(ops.shape(images)[:2])
+        weights = ops.ones(ops.shape(images)[:-3])
     return images, ops.cast(weights, "float32")
 
 

@@ -128,8 +128,13 @@ class GPM(MemoryModel):
         return self.ordering != "none" or super().depends_on_order
 
     @property
-    def is_bound(self) -> bool:
-        return not self.memory.shared_noise
+    def why_no_bound(self) -> str:
+        if not self.memory.shared_noise:
+            return ""
+        return (
+            "the model charges for noise that it does not draw "
+            "(--shared_noise, as published)"
+        )
 
     def write_codes(
         self,

@@ -22,6 +22,10 @@ class ImageModel(BoundModel):
         **kwargs: of `keras.Model`.
     """
 
+    # Whether images are written into a memory. Where they are not, each image
+    # stands alone, and `write` says so.
+    has_memory = False
+
     def __init__(
         self, image_shape: tuple, likelihood: Any, **kwargs: Any
     ) -> None:
@@ -65,13 +69,22 @@ class ImageModel(BoundModel):
             self.likelihood.validate(ops.convert_to_numpy(images))
 
     def check_images(self, images: Any) -> Any:
-        """Images as a tensor; a `UserError` for any other shape or T = 0."""
+        """Images as a tensor; a `UserError` for any other shape or T = 0.
+
+        A model without a memory also takes plain images `[N, H, W, C]`.
+        """
         images = ops.convert_to_tensor(images)
         shape = tuple(images.shape)
-        if len(shape) != 5 or shape[2:] != self.image_shape or shape[1] == 0:
+        ranks = (5,) if self.has_memory else (5, 4)
+        if (
+            len(shape) not in ranks
+            or shape[-3:] != self.image_shape
+            or shape[1] == 0
+        ):
             sides = ", ".join(str(side) for side in self.image_shape)
+            plain = "" if self.has_memory else f", or [N, {sides}]"
             raise UserError(
-                f"Expected images of shape [B, T, {sides}] with T >= 1, "
+                f"Expected images of shape [B, T, {sides}] with T >= 1{plain}, "
                 f"received {list(shape)}."
             )
         return images

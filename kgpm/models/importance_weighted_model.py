@@ -151,6 +151,6 @@ class ImportanceWeightedModel(ScoredModel):
             return ops.logaddexp(total, log_weight)
 
         # -inf would be the empty sum, but its gradient is not a number.
-        start = ops.full(ops.shape(images)[:2], -1e30, "float32")
+        start = ops.full(ops.shape(images)[:-3], -1e30, "float32")
         total = ops.fori_loop(0, num_importance_samples, add_sample, start)
         return total - ops.log(ops.cast(num_importance_samples, "float32"))

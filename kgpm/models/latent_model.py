@@ -4,6 +4,7 @@ from typing import Any
 
 from keras import ops
 
+from kgpm.errors import UserError
 from kgpm.layers import check_count
 from kgpm.models.importance_weighted_model import ImportanceWeightedModel
 from kgpm.ops import make_seed
@@ -27,8 +28,15 @@ class LatentModel(ImportanceWeightedModel):
     def sample_prior_latents(
         self, memory: Any, num_samples: int, seed: Any
     ) -> Any:
-        """Latents drawn without an image, `[B, num_samples, C]`."""
-        raise NotImplementedError
+        """Latents drawn without an image, `[B, num_samples, C]`.
+
+        Raises:
+            UserError: for a model without a prior.
+        """
+        raise UserError(
+            "Expected a model with a prior over its latents to generate from, "
+            f"received {type(self).__name__}, which has none."
+        )
 
     def latents_of(self, codes: Any) -> Any:
         """What codes `[B, Q, C]` would be decoded from without a memory."""

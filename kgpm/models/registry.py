@@ -3,23 +3,31 @@
 import difflib
 
 from kgpm.errors import UserError
+from kgpm.models.autoencoder import Autoencoder
 from kgpm.models.dense_memory_ablation import DenseMemoryAblation
 from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
 from kgpm.models.kanerva_machine import KanervaMachine
 from kgpm.models.kanerva_plus_plus import KanervaPlusPlus
 from kgpm.models.latent_model import LatentModel
+from kgpm.models.memory_vae import MemoryVAE
 from kgpm.models.vae import VAE
+from kgpm.models.variational_memory_vae import VariationalMemoryVAE
 from kgpm.models.vma import VMA
+from kgpm.models.vqvae import VQVAE
 
 MODELS: dict[str, type[LatentModel]] = {
+    "autoencoder": Autoencoder,
     "dkm": DynamicKanervaMachine,
     "gpm": GPM,
     "km": KanervaMachine,
     "kpp": KanervaPlusPlus,
     "kpp_dense": DenseMemoryAblation,
+    "memory_vae": MemoryVAE,
     "vae": VAE,
+    "variational_memory_vae": VariationalMemoryVAE,
     "vma": VMA,
+    "vq_vae": VQVAE,
 }
 
 

@@ -27,9 +27,8 @@ class ScoredModel(ImageModel):
         **kwargs: of `ImageModel`.
     """
 
-    # Whether images are written into a memory. Where they are not, each image
-    # stands alone, and `write` says so.
-    has_memory = False
+    # What a model without a memory says that it does instead.
+    no_memory_reason = "which treats each image on its own"
 
     def memory_floats(self, episode_length: int) -> int:
         """How many numbers the memory of T images holds."""
@@ -96,8 +95,8 @@ class ScoredModel(ImageModel):
         """
         raise UserError(
             f"Expected a model with a memory to write to, received "
-            f"{type(self).__name__}, which treats each image on its own: call "
-            "its methods with memory=None."
+            f"{type(self).__name__}, {self.no_memory_reason}: call its methods "
+            "with memory=None."
         )
 
     def bound_terms(

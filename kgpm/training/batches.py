@@ -14,7 +14,8 @@ def unpack(batch: Any) -> tuple[Any, Any]:
     memory must not stand for that of "another episode".
 
     Args:
-        batch: `{"images": [B, T, H, W, C], "weights": [B, T]}`, or images.
+        batch: `{"images": [B, T, H, W, C], "weights": [B, T]}`, or images,
+            also plain ones `[N, H, W, C]`, which are episodes of one.
 
     Returns:
         Images `[b, T, H, W, C]` and weights `[b, T]`, b <= B.
@@ -23,6 +24,9 @@ def unpack(batch: Any) -> tuple[Any, Any]:
         images, weights = batch["images"], batch.get("weights")
     else:
         images, weights = batch, None
+    if len(images.shape) == 4:
+        images = images[:, None]
+        weights = None if weights is None else weights[:, None]
     if weights is None:
         return images, tf.ones(images.shape[:2])
     present = np.any(np.asarray(weights) > 0, axis=1)

@@ -99,7 +99,7 @@ def evaluate(
         )
     return {
         "model": type(model).__name__,
-        "is_bound": model.is_bound,
+        "why_no_bound": model.why_no_bound,
         "has_memory": model.has_memory,
         "prior_is_trained": model.prior_is_trained,
         "image_shape": [int(side) for side in model.image_shape],

@@ -17,16 +17,13 @@ _ROWS = {
 _HEADINGS = {
     "nelbo_stratified": "nelbo stratified",
     "nelbo_full": "nelbo+kl_memory",
+    "address_entropy": "entropy of addresses",
     "bits_per_dim": "bits/dim",
     "bits_per_dim_nll": "nll bits/dim",
     "bits_per_dim_kl": "kl bits/dim",
 }
 # Grey images are compared in nats; the file has these for all.
 _RGB_ONLY = ("bits_per_dim_nll", "bits_per_dim_kl", "bits_per_dim_iw")
-_NO_BOUND = (
-    "NOT A BOUND: the model charges for noise that it does not draw "
-    "(--shared_noise, as published)."
-)
 _WITHOUT_MEMORY = """\
 The model has no memory: A bounds log p(x) itself, so it is to be compared with
 nelbo+kl_memory of a model that pays for its memory, and there is no B or C."""
@@ -71,7 +68,7 @@ def format_table(result: Mapping[str, Any]) -> str:
         if figure is None:
             continue
         if key == "A" and not has_memory:
-            label = "A   bound"
+            label = "A   no bound" if result["why_no_bound"] else "A   bound"
         cells = [_cell(name, figure.get(name)) for name in names]
         table.append([label, *cells])
     lines = [_headline(result)]
@@ -86,14 +83,16 @@ def format_table(result: Mapping[str, Any]) -> str:
         "nats per image (bits/dim where said), mean ± standard error" + over,
         "",
     ]
-    if not result["is_bound"]:
-        lines[-1:] = [_NO_BOUND, ""]
+    no_bound = result["why_no_bound"]
+    if no_bound:
+        lines[-1:] = [f"NOT A BOUND: {no_bound}.", ""]
     lines += _aligned(table)
     if has_memory and figures.get("C_other") is None:
         lines.append(
             "C   another episode's memory: none, the split is a single episode"
         )
-    lines += ["", _EXPLANATION if has_memory else _WITHOUT_MEMORY]
+    if has_memory or not no_bound:
+        lines += ["", _EXPLANATION if has_memory else _WITHOUT_MEMORY]
     if figures.get("A_order") is not None:
         lines.append(_ORDER)
     if has_memory and not result["prior_is_trained"]:
@@ -137,7 +136,7 @@ def _cell(name: str, value: Mapping[str, float | None] | None) -> str:
     mean, error = value["mean"], value["standard_error"]
     if mean is None:
         return "not finite"
-    digits = 4 if name.startswith("bits_per_dim") else 2
+    digits = 4 if name.startswith(("bits_per_dim", "nmse")) else 2
     if error is None:
         return f"{mean:.{digits}f}"
     return f"{mean:.{digits}f} ± {error:.{digits}f}"

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgpm import ops
+from kgpm.models.code_perplexity import perplexity
 from kgpm.training.mean_and_error import mean_and_standard_error
 
 FIGURES = {
@@ -41,6 +42,7 @@ class Scorer:
         self._num_draws = num_draws
         self._num_samples = num_samples
         self._terms: dict[str, dict[str, list]] = {key: {} for key in FIGURES}
+        self._uses: dict[str, Any] = {}
         self._sizes: dict[str, list] = {key: [] for key in FIGURES}
         self._last_memories: list | None = None
         self._waiting: tuple | None = None
@@ -209,6 +211,12 @@ class Scorer:
         if "nll" in draws[0]:
             self._sizes[figure].append(mask.sum(axis=1))
         for name in draws[0]:
+            if name == "usage":
+                uses = [np.asarray(terms[name])[mask] for terms in draws]
+                self._uses[figure] = self._uses.get(figure, 0.0) + np.sum(
+                    uses, axis=(0, 1), dtype="float64"
+                )
+                continue
             values = [np.asarray(terms[name], "float64") for terms in draws]
             per_image = np.mean(values, axis=0)[mask]
             self._terms[figure].setdefault(name, []).append(per_image)
@@ -243,6 +251,9 @@ class Scorer:
         columns["bits_per_dim_kl"] = total - pixels
         if "nelbo_iw" in tighter:
             columns["bits_per_dim_iw"] = self._bits_per_dim(tighter["nelbo_iw"])
+        if figure in self._uses:
+            # Of all images together: it has no error of its own.
+            columns["perplexity"] = [perplexity(self._uses[figure])]
         title = FIGURES[figure] if self._model.has_memory else UNCONDITIONAL
         summary: dict[str, Any] = {"title": title}
         sizes = None

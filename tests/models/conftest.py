@@ -10,10 +10,14 @@ import tensorflow as tf
 from kgpm.models import GPM
 from kgpm.models import VAE
 from kgpm.models import VMA
+from kgpm.models import VQVAE
+from kgpm.models import Autoencoder
 from kgpm.models import DenseMemoryAblation
 from kgpm.models import DynamicKanervaMachine
 from kgpm.models import KanervaMachine
 from kgpm.models import KanervaPlusPlus
+from kgpm.models import MemoryVAE
+from kgpm.models import VariationalMemoryVAE
 from tests.layers.layer_checks import awake
 
 SHAPE = (8, 8, 1)
@@ -38,6 +42,16 @@ ADDRESSED = {
     "context_size": 8,
     "hidden_size": 16,
 }
+GRID = {
+    "image_shape": SHAPE,
+    "embedding_dim": 6,
+    "width": [4, 6],
+    "residual_width": 4,
+    "likelihood": "bernoulli",
+    "data_variance": 0.24,
+}
+CODES = {"num_embeddings": 8, **GRID}
+ROWS = {"memory_size": 8, **GRID}
 
 
 # Name -> constructor. A new model or variant adds a line here.
@@ -78,16 +92,42 @@ MODELS = {
         )
     ),
     "vae": lambda: VAE(hidden_size=16, **SMALL),
+    "autoencoder": lambda: Autoencoder(**GRID),
+    "memory_vae": lambda: MemoryVAE(share_blocks=True, **ROWS),
+    "memory_vae_cosine": lambda: MemoryVAE(similarity="cosine", **ROWS),
+    "memory_vae_reference": lambda: MemoryVAE(similarity="reference", **ROWS),
+    "variational_memory_vae": lambda: VariationalMemoryVAE(**ROWS),
+    "vq_vae": lambda: with_codes(VQVAE(**CODES)),
+    "vq_vae_pixel_cnn": lambda: with_codes(
+        VQVAE(
+            codebook="gradient",
+            prior="pixel_cnn",
+            prior_width=6,
+            prior_blocks=1,
+            **CODES,
+        )
+    ),
     "vma": lambda: VMA(**ADDRESSED),
     "vma_enumerated": lambda: VMA(
         share_encoder=True, address_gradient="enumerate", **ADDRESSED
     ),
 }
-WITHOUT_MEMORY = {"vae"}
+WITHOUT_MEMORY = {name for name in MODELS if "va" in name} | {"autoencoder"}
+# Nothing is drawn between an image and what is decoded.
+WITHOUT_NOISE = WITHOUT_MEMORY - {"vae", "variational_memory_vae"}
+# There is nothing to draw from.
+WITHOUT_PRIOR = {n for n in WITHOUT_NOISE if not n.startswith("vq_vae")}
 # Trained to explain each image by the others of its episode.
 HELD_OUT = {"vma", "vma_enumerated"}
 # The loss is not a sum of terms that could be warmed up.
 WITHOUT_WARMUP = {"vma"}
+
+
+def with_codes(model):
+    """A VQ-VAE whose codes are where a first batch would put them."""
+    vectors = np.random.default_rng(3).normal(size=(64, 6)) * 0.1
+    model.quantizer.encode(vectors.astype("float32"), training=True, seed=1)
+    return model
 
 
 def make(name):

@@ -13,11 +13,20 @@ from .conftest import untouched
 
 
 @pytest.mark.parametrize(
-    "bad", [(3, 5, 7, 8, 1), (3, 5, 8, 8, 3), (3, 0, 8, 8, 1), (5, 8, 8, 1)]
+    "bad", [(3, 5, 7, 8, 1), (3, 5, 8, 8, 3), (3, 0, 8, 8, 1), (8, 8, 1)]
 )
 def test_wrong_image_shape(model, bad):
     with pytest.raises(UserError, match=r"Expected images of shape \[B, T, 8"):
         model.bound_terms(np.zeros(bad, "float32"), seed=0)
+
+
+def test_plain_images_are_no_episodes(model):
+    images = np.zeros((5, 8, 8, 1), "float32")
+    if not model.has_memory:
+        assert model.bound_terms(images, seed=0)["nll"].shape == (5,)
+        return
+    with pytest.raises(UserError, match=r"T >= 1, received \[5, 8, 8, 1\]"):
+        model.bound_terms(images, seed=0)
 
 
 BAD_ARGUMENTS = {
@@ -41,6 +50,18 @@ BAD_ARGUMENTS = {
     "window_size": (13, "window_size <= memory_size"),
     "key_transform": ("free", "key_transform"),
     "activation": ("rlu", "activation"),
+    "embedding_dim": (0, "embedding_dim"),
+    "num_embeddings": (0, "num_embeddings"),
+    "commitment_cost": (-1.0, "commitment_cost"),
+    "restart_below": (-1.0, "restart_below"),
+    "decay": (1.0, "decay < 1, received 1.0"),
+    "codebook": ("em", "codebook"),
+    "prior": ("pixelcnn", "prior"),
+    "prior_width": (0, "width"),
+    "similarity": ("l1", "similarity"),
+    "temperature": (0.0, "temperature"),
+    "residual_width": (0, "hidden_width"),
+    "data_variance": (0.0, "data_variance"),
 }
 
 
@@ -52,6 +73,8 @@ def test_bad_arguments(name, argument):
     if argument not in config:
         pytest.skip("it has no such argument")
     value, message = BAD_ARGUMENTS[argument]
+    if argument == "prior_width":
+        config["prior"] = "pixel_cnn"
     with pytest.raises(UserError, match=message):
         models.get(name).from_config({**config, argument: value})
 

@@ -22,6 +22,8 @@ SEED = 5
 WARMUP = 4
 # Of a prior that is not learned.
 FROZEN = {"memory_mean", "memory_log_variance"}
+# Set once, by the first batch.
+FROZEN.add("initialized")
 
 
 @pytest.fixture(autouse=True)
@@ -187,6 +189,20 @@ OTHER = {
     "learn_prior": False,
     "key_size": 7,
     "hidden_size": 9,
+    "embedding_dim": 5,
+    "num_embeddings": 7,
+    "commitment_cost": 0.4,
+    "codebook": "gradient",
+    "decay": 0.9,
+    "restart_below": 0.2,
+    "prior": "pixel_cnn",
+    "prior_width": 6,
+    "prior_blocks": 2,
+    "similarity": "cosine",
+    "temperature": 0.5,
+    "residual_width": 3,
+    "share_blocks": True,
+    "data_variance": 0.2,
 }
 
 

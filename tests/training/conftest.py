@@ -30,7 +30,7 @@ class FakeModel:
     """
 
     image_shape = (2, 2, 1)
-    is_bound = True
+    why_no_bound = ""
     likelihood = FakeLikelihood()
     depends_on_order = False
     prior_is_trained = True

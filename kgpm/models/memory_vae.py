@@ -1,0 +1,132 @@
+"""The external-memory "VAE"."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgpm.layers import SoftMemory
+from kgpm.models.code_perplexity import CodePerplexity
+from kgpm.models.grid_model import GridModel
+from kgpm.models.grid_model import Passed
+
+
+@keras.saving.register_keras_serializable(package="kgpm")
+class MemoryVAE(GridModel):
+    """An autoencoder that reads a learned memory by similarity.
+
+    Each vector of the grid is replaced by an average of the memory's rows
+    (`SoftMemory`). Despite its published name it is no VAE: nothing is drawn,
+    nothing is charged for the weights, and there is no prior to generate
+    from; `VariationalMemoryVAE` has all three. Beside `nll` it shows `nmse`,
+    the entropy of the addresses in nats an image, and the perplexity of the
+    rows' use.
+
+    Args:
+        image_shape: `(H, W, C)`, H and W multiples of 4.
+        memory_size: K, rows of the memory.
+        embedding_dim: D, length of a row.
+        similarity: `l2`, `cosine`, or `reference`, see `SoftMemory`.
+        likelihood: see `GridModel`, as all that follow.
+        data_variance: see there.
+        width: see there.
+        residual_width: see there.
+        num_blocks: see there.
+        share_blocks: see there.
+        **kwargs: of `keras.Model`.
+
+    Raises:
+        UserError: arguments that make no model.
+
+    Example:
+        >>> model = MemoryVAE(image_shape=(32, 32, 3))
+        >>> model.read(images).shape  # [N, 32, 32, 3] as the images
+
+    Source: Y. Ni, "Exploration of External Memory in Variational
+    Auto-Encoder".
+    """
+
+    term_names: tuple[str, ...] = ("nll",)
+    no_memory_reason = (
+        "whose memory is a parameter that training writes, the same for all "
+        "images"
+    )
+    why_no_bound = "nothing is charged for the weights of a soft read"
+
+    def __init__(
+        self,
+        image_shape: tuple = (32, 32, 3),
+        memory_size: int = 512,
+        embedding_dim: int = 64,
+        similarity: str = "l2",
+        likelihood: Any = None,
+        data_variance: float = 0.0633,
+        width: int | list | tuple = (64, 128),
+        residual_width: int = 32,
+        num_blocks: int = 2,
+        share_blocks: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            image_shape,
+            embedding_dim,
+            likelihood,
+            data_variance,
+            width,
+            residual_width,
+            num_blocks,
+            share_blocks,
+            **kwargs,
+        )
+        self.memory = SoftMemory(
+            memory_size, embedding_dim, similarity, name="memory"
+        )
+        self.memory.build()
+        self.memory_size = memory_size
+        self.log_memory_size = math.log(memory_size)
+        self.built = True
+
+    def figure_metrics(self) -> dict[str, keras.metrics.Metric]:
+        return {
+            **super().figure_metrics(),
+            "address_entropy": keras.metrics.Mean(name="address_entropy"),
+            "usage": CodePerplexity(self.memory_size),
+        }
+
+    def bottleneck(
+        self, vectors: Any, weights: Any, seed: Any, training: bool
+    ) -> Passed:
+        log_weights = self.memory.log_weights(vectors)
+        soft = ops.exp(log_weights)
+        return Passed(
+            self.memory.read(soft),
+            {},
+            ops.zeros(ops.shape(vectors)[:-2]),
+            {},
+            self.address_figures(log_weights, soft),
+        )
+
+    def address_figures(self, log_weights: Any, chosen: Any) -> dict[str, Any]:
+        """Entropy of `[..., P, K]` addresses, and the use of the rows."""
+        mass = ops.exp(log_weights)
+        return {
+            "address_entropy": -ops.sum(mass * log_weights, axis=(-2, -1)),
+            "usage": ops.mean(chosen, axis=-2),
+        }
+
+    def likeliest(self, vectors: Any) -> Any:
+        """The row of greatest weight for each vector `[..., D]`."""
+        index = ops.argmax(self.memory.log_weights(vectors), axis=-1)
+        return ops.take(self.memory.rows, index, axis=0)
+
+    def diagnostics(self, images: Any, memory: Any = None) -> dict[str, Any]:
+        """How strictly similarity is taken."""
+        return {"beta": self.memory.beta}
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "memory_size": self.memory_size,
+            "similarity": self.memory.similarity,
+        }
