@@ -85,6 +85,7 @@ def define_model_flags(values: FlagValues) -> None:
         [
             "bernoulli",
             "gaussian",
+            "fixed_gaussian",
             "discretized_logistic",
             "discretized_logistic_mixture",
         ],

@@ -20,6 +20,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     for cls in (
         Bernoulli,
         Gaussian,
+        FixedGaussian,
         DiscretizedLogistic,
         DiscretizedLogisticMixture,
     )

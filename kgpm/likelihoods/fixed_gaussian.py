@@ -25,7 +25,8 @@ class FixedGaussian(Likelihood):
     it is `D / 2` times the error over the variance, and a constant.
 
     Args:
-        variance: of a pixel on [0, 1].
+        variance: of a pixel on [0, 1]; by default that of all pixels of
+            CIFAR-10.
 
     Raises:
         UserError: a variance that is not positive.
@@ -34,7 +35,7 @@ class FixedGaussian(Likelihood):
     name = "fixed_gaussian"
     dequantization_bits = 8.0
 
-    def __init__(self, variance: float) -> None:
+    def __init__(self, variance: float = 0.0633) -> None:
         if not variance > 0.0:
             raise UserError(f"Expected variance > 0, received {variance}.")
         self.variance = variance

@@ -48,6 +48,10 @@ def read_images(layer, images):
     return drawn, layer.sample_prior(entries, 4, seed=4)["z"]
 
 
+def quantize(layer, inputs):
+    return layer(inputs), sum(layer.losses)
+
+
 ADDRESS = (noise(2, 3, 4), noise(2, 4, 6))
 DRAW = [(2, 3, 4), (2, 3), (2, 3)]
 CASES = {
@@ -168,6 +172,103 @@ CASES = {
         # Two encoders, four dense layers, the learned images.
         num_weights=2 * 14 + 8 + 1,
         call=read_images,
+    ),
+    "grid_decoder": dict(
+        layer_class=layers.GridDecoder,
+        config=dict(
+            image_shape=(8, 12, 1),
+            embedding_dim=5,
+            num_parameters=2,
+            width=[4, 6],
+            residual_width=3,
+        ),
+        inputs=(noise(2, 3, 2, 3, 5),),
+        shapes=[(2, 3, 8, 12, 2)],
+        num_weights=2 + 4 + 4,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "grid_encoder": dict(
+        layer_class=layers.GridEncoder,
+        config=dict(
+            image_shape=(8, 12, 1),
+            embedding_dim=5,
+            width=[4, 6],
+            residual_width=3,
+        ),
+        inputs=(noise(2, 3, 8, 12, 1),),
+        shapes=[(2, 3, 2, 3, 5)],
+        num_weights=6 + 4 + 2,
+        bfloat16="float32",
+        model_dir=True,
+    ),
+    "pixel_cnn": dict(
+        layer_class=layers.PixelCNN,
+        config=dict(num_values=4, grid_shape=(3, 2), width=5, num_blocks=1),
+        inputs=(np.arange(24, dtype="int32").reshape(4, 3, 2) % 4,),
+        shapes=[(4, 3, 2, 4)],
+        # An embedding, two blocks of four convolutions, two more.
+        num_weights=1 + 2 * 8 + 4,
+    ),
+    "residual_stack": dict(
+        layer_class=layers.ResidualStack,
+        config=dict(width=4, hidden_width=3),
+        inputs=(noise(2, 5, 6, 4),),
+        shapes=[(2, 5, 6, 4)],
+        num_weights=4,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "residual_stack_shared": dict(
+        layer_class=layers.ResidualStack,
+        config=dict(width=4, hidden_width=3, num_blocks=3, share_blocks=True),
+        inputs=(noise(2, 5, 6, 4),),
+        shapes=[(2, 5, 6, 4)],
+        num_weights=2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "soft_memory": dict(
+        layer_class=layers.SoftMemory,
+        config=dict(memory_size=6, embedding_dim=4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=2,
+        model_dir=True,
+    ),
+    "soft_memory_cosine": dict(
+        layer_class=layers.SoftMemory,
+        config=dict(memory_size=6, embedding_dim=4, similarity="cosine"),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=2,
+        model_dir=True,
+    ),
+    "soft_memory_reference": dict(
+        layer_class=layers.SoftMemory,
+        config=dict(memory_size=6, embedding_dim=4, similarity="reference"),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=1,
+        model_dir=True,
+    ),
+    "vector_quantizer": dict(
+        layer_class=layers.VectorQuantizer,
+        config=dict(num_embeddings=6, embedding_dim=4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4), ()],
+        num_weights=1,
+        num_frozen=2,
+        call=quantize,
+    ),
+    "vector_quantizer_ema": dict(
+        layer_class=layers.VectorQuantizerEMA,
+        config=dict(num_embeddings=6, embedding_dim=4, epsilon=1e-4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=0,
+        num_frozen=4,
+        model_dir=True,
     ),
     "skip_encoder": dict(
         layer_class=layers.SkipEncoder,

@@ -51,7 +51,20 @@ def kanerva_plus_plus(generator):
     return functools.partial(make, "kpp"), batch
 
 
-CASES = {"linear": linear, "kpp": kanerva_plus_plus}
+def vector_quantised(generator):
+    """Codes in their places: their running means are of both replicas."""
+    images = (generator.random((4, 3, 8, 8, 1)) > 0.5).astype("float32")
+    weights = np.ones((4, 3), "float32")
+    weights[3, 1:] = 0.0
+    batch = {"images": images, "weights": weights}
+    return functools.partial(make, "vq_vae"), batch
+
+
+CASES = {
+    "linear": linear,
+    "kpp": kanerva_plus_plus,
+    "vq_vae": vector_quantised,
+}
 
 
 def trained(name, strategy):

@@ -49,3 +49,16 @@ def test_statistics_are_those_of_all_replicas(results):
     for name, values in single["weights"].items():
         np.testing.assert_allclose(mirrored["weights"][name], values, atol=1e-5)
     assert np.isfinite(mirrored["logs"]["val_nelbo"][0])
+
+
+def test_codes_are_running_means_over_all_replicas(results):
+    single, mirrored = results["vq_vae"].values()
+    assert mirrored["weights"].keys() == single["weights"].keys()
+    names = {name.rsplit("/", 1)[-1] for name in single["weights"]}
+    assert names >= {"embeddings", "counts", "sums"}
+    for name, values in single["weights"].items():
+        np.testing.assert_allclose(mirrored["weights"][name], values, atol=1e-5)
+    for name in ("nmse", "perplexity", "commitment"):
+        np.testing.assert_allclose(
+            mirrored["logs"][name], single["logs"][name], rtol=1e-5
+        )
