@@ -33,6 +33,7 @@ class Autoencoder(GridModel):
     """
 
     term_names: tuple[str, ...] = ("nll",)
+    has_prior = False
     why_no_bound = "nothing is charged for the code"
 
     def __init__(

@@ -21,6 +21,9 @@ class LatentModel(ImportanceWeightedModel):
         **kwargs: of `ImageModel`.
     """
 
+    # Whether there is a distribution of latents to generate from.
+    has_prior = True
+
     def mean_latents(self, codes: Any, memory: Any) -> Any:
         """The noise-free latents of codes `[B, Q, C]`."""
         raise NotImplementedError

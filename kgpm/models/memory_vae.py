@@ -52,6 +52,7 @@ class MemoryVAE(GridModel):
         "whose memory is a parameter that training writes, the same for all "
         "images"
     )
+    has_prior = False
     why_no_bound = "nothing is charged for the weights of a soft read"
 
     def __init__(

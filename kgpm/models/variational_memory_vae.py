@@ -44,6 +44,7 @@ class VariationalMemoryVAE(MemoryVAE):
     """
 
     term_names = ("nll", "kl_a")
+    has_prior = True
     why_no_bound = ""
 
     def __init__(

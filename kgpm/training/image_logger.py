@@ -89,14 +89,15 @@ class ImageLogger(keras.callbacks.Callback):
                 "num_steps": self._num_steps,
                 "threshold": self._threshold,
             }
-            return (
-                model.read(images, memory),
-                model.denoise(queries, memory, **options),
-                model.generate(
+            parts = {
+                "read": model.read(images, memory),
+                "denoised": model.denoise(queries, memory, **options),
+            }
+            if model.has_prior:
+                parts["generated"] = model.generate(
                     memory, num_samples=self._num_rows, seed=seed, **options
-                ),
-                model.diagnostics(images, memory),
-            )
+                )
+            return parts, model.diagnostics(images, memory)
 
         self._compute = compute
         self._writer = tf.summary.create_file_writer(str(self._log_dir))
@@ -114,20 +115,22 @@ class ImageLogger(keras.callbacks.Callback):
     def _write(self) -> None:
         self._written = self._epoch
         with averaged_weights(self.model):
-            parts = self._compute(self._images, self._queries, self._seed)
-        *parts, diagnostics = parts
-        read, denoised, generated = (np.asarray(part)[0] for part in parts)
+            parts, diagnostics = self._compute(
+                self._images, self._queries, self._seed
+            )
+        parts = {name: np.asarray(part)[0] for name, part in parts.items()}
         images = np.asarray(self._images)[0]
         queries = np.asarray(self._queries)[0]
         drawn = {
-            "reconstructions": sheets.reconstructions(images, read),
+            "reconstructions": sheets.reconstructions(images, parts["read"]),
             "denoising": sheets.denoising(
-                images[: len(queries)], queries, denoised
-            ),
-            "generation": sheets.generation(
-                generated, images, binary=is_binary(self.model)
+                images[: len(queries)], queries, parts["denoised"]
             ),
         }
+        if "generated" in parts:
+            drawn["generation"] = sheets.generation(
+                parts["generated"], images, binary=is_binary(self.model)
+            )
         with self._writer.as_default(step=self._epoch):
             for name, layout in drawn.items():
                 tf.summary.image(name, pictures.draw_sheet(**layout)[None])
