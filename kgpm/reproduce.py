@@ -65,6 +65,12 @@ def define_flags(values: flags.FlagValues) -> None:
     strings = list_definer(values, "program")
     strings("lengths", "5,8,16,32,64", "Episode lengths to train with.")
     strings("reads", "1,2,4,8", "Numbers of reads to train with.")
+    strings(
+        "variants",
+        "memory_vae,vq_vae,autoencoder",
+        "Models that memory_vae_convergence compares: also memory_vae_cosine, "
+        "memory_vae_reference, variational_memory_vae, vq_vae_2048.",
+    )
     strings("classes", "1,2", "Classes in a memory, of a table.")
     strings("sizes", "1,2,3,4,5,10,19", "Images in a memory, of a table.")
 

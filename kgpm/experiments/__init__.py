@@ -33,6 +33,12 @@ FIGURES = {
     "kpp_ablation": ExperimentInfo(
         "Kanerva++, figure 9: with and without its memory", False
     ),
+    "memory_vae_convergence": ExperimentInfo(
+        "MemoryVAE and VQVAE: error by minibatches, and its controls", False
+    ),
+    "memory_vae_reconstructions": ExperimentInfo(
+        "MemoryVAE and VQVAE: test images and reconstructions", False
+    ),
     "kpp_sizes": ExperimentInfo(
         "Kanerva++, figure 10: episode length and number of reads", False
     ),

@@ -10,6 +10,7 @@ from kgpm.layers import SoftMemory
 from kgpm.models.code_perplexity import CodePerplexity
 from kgpm.models.grid_model import GridModel
 from kgpm.models.grid_model import Passed
+from kgpm.ops import categorical
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -120,6 +121,14 @@ class MemoryVAE(GridModel):
         """The row of greatest weight for each vector `[..., D]`."""
         index = ops.argmax(self.memory.log_weights(vectors), axis=-1)
         return ops.take(self.memory.rows, index, axis=0)
+
+    def drawn(self, vectors: Any, seed: Any) -> Any:
+        """A row for each vector `[..., D]`, drawn by its weight."""
+        log_weights = self.memory.log_weights(vectors)
+        flat = ops.reshape(log_weights, (-1, self.memory_size))
+        index = categorical(flat, 1, seed)
+        rows = ops.take(self.memory.rows, index[:, 0], axis=0)
+        return ops.reshape(rows, ops.shape(vectors))
 
     def diagnostics(self, images: Any, memory: Any = None) -> dict[str, Any]:
         """How strictly similarity is taken."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 # Okabe and Ito's palette: told apart with any colour vision and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Panel:
                     alpha=0.6,
                     label=self.thin_label if index == 0 else None,
                 )
-        colours = iter(_COLOURS * (1 + len(self.curves) + len(self.levels)))
+        colours = iter(COLOURS * (1 + len(self.curves) + len(self.levels)))
         for name, curve in self.curves.items():
             values, errors = (
                 curve if isinstance(curve, tuple) else (curve, None)

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kgpm.errors import UserError
+from kgpm.training.bar_panel import BarPanel
 from kgpm.training.files import atomic_path
 from kgpm.training.panel import Panel
 
@@ -128,7 +129,9 @@ def sheet(
     )
 
 
-def line_plot(panels: Sequence[Panel], path: str | os.PathLike) -> None:
+def line_plot(
+    panels: Sequence[Panel | BarPanel], path: str | os.PathLike
+) -> None:
     """Draws `panels` side by side into a PNG file."""
     figure = Figure(
         figsize=(5.2 * len(panels), 3.9), dpi=_DPI, layout="constrained"

@@ -1,10 +1,12 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from kgpm.errors import UserError
 from kgpm.training import pictures
 from kgpm.training import sheets
+from kgpm.training.bar_panel import BarPanel
 from kgpm.training.panel import Panel
 
 HIGHLIGHT = (0, 114, 178)
@@ -195,3 +197,18 @@ def test_denoising_and_reconstruction_layouts():
     values = [[image[0, 0, 0] for image in row] for row in layout["rows"]]
     assert values == [[0, 1], [10, 11], [2], [12]]
     assert layout["row_labels"] == ["image", "read"] * 2
+
+
+def test_bars_are_as_long_as_their_values(tmp_path):
+    figure = Figure()
+    axes = figure.add_subplot()
+    BarPanel({"one": 0.25, "other": (0.5, 0.1)}, "NMSE").draw(axes)
+    bars = sorted(axes.patches, key=lambda bar: bar.get_y())
+    assert [bar.get_width() for bar in bars] == [0.25, 0.5]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["one", "other"] and axes.get_xlabel() == "NMSE"
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["0.2500", "0.5000"]
+    path = tmp_path / "bars.png"
+    pictures.line_plot([BarPanel({"one": 0.25}, "NMSE")], path)
+    assert read(path).std() > 0.0
