@@ -1,12 +1,14 @@
-"""Speed of training GPM on this machine: images/s and share of its peak.
+"""Speed of training on this machine: images/s and share of its peak.
 
     python -m benchmarks.train_step --dtype_policy=mixed_bfloat16
+    python -m benchmarks.train_step --model=vq_vae --image_size=32 --channels=3
 
 The images are noise of the right kind: binary for 28x28x1, 8-bit for RGB.
 """
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +20,9 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
+from kgpm import models  # noqa: E402
 from kgpm.data import ImageSet  # noqa: E402
 from kgpm.data import episodes  # noqa: E402
-from kgpm.models import GPM  # noqa: E402
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -28,12 +30,16 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
+    add("--model", default="gpm", choices=("gpm", "memory_vae", "vq_vae"))
     add("--batch_size", type=int, default=32, help="episodes")
     add("--episode_length", type=int, default=32, help="images")
     add("--image_size", type=int, default=28, help="pixels")
     add("--channels", type=int, default=1, choices=(1, 3))
-    add("--likelihood", help="default: bernoulli, RGB: discretized_logistic")
-    add("--width", type=int, default=16, help="channels of the networks")
+    add(
+        "--likelihood",
+        help="of gpm; default: bernoulli, RGB: discretized_logistic",
+    )
+    add("--width", type=int, default=16, help="channels of gpm's networks")
     add("--memory_size", type=int, default=32, help="K")
     add("--code_size", type=int, default=100, help="C")
     add("--writer", default="direct", choices=("direct", "sequential"))
@@ -52,6 +58,22 @@ def parse_arguments() -> argparse.Namespace:
         rgb = arguments.channels == 3
         arguments.likelihood = "discretized_logistic" if rgb else "bernoulli"
     return arguments
+
+
+def make_model(arguments: argparse.Namespace) -> Any:
+    size = arguments.image_size
+    shape = (size, size, arguments.channels)
+    if arguments.model != "gpm":
+        return models.get(arguments.model)(image_shape=shape)
+    return models.GPM(
+        image_shape=shape,
+        memory_size=arguments.memory_size,
+        code_size=arguments.code_size,
+        likelihood=arguments.likelihood,
+        width=arguments.width,
+        writer=arguments.writer,
+        solver=arguments.solver,
+    )
 
 
 def image_set(arguments: argparse.Namespace, number: int) -> ImageSet:
@@ -91,21 +113,13 @@ def main() -> None:
     size, channels = arguments.image_size, arguments.channels
     batch, length = arguments.batch_size, arguments.episode_length
     number = batch * length
-    model = GPM(
-        image_shape=(size, size, channels),
-        memory_size=arguments.memory_size,
-        code_size=arguments.code_size,
-        likelihood=arguments.likelihood,
-        width=arguments.width,
-        writer=arguments.writer,
-        solver=arguments.solver,
-    )
+    model = make_model(arguments)
     model.compile(keras.optimizers.AdamW(3e-4, global_clipnorm=10.0))
     pixels = image_set(arguments, number).images / np.float32(255.0)
     images = tf.constant(pixels.reshape(batch, length, size, size, channels))
     data = {"images": images, "weights": tf.ones([batch, length])}
     codes = model.encode(images)
-    parameters = model.decode(codes)
+    parameters = model.decode(model.latents_of(codes))
     seed = tf.constant([0, 0])
 
     step = tf.function(lambda: model.train_step(data))
@@ -116,11 +130,12 @@ def main() -> None:
     )
 
     def write_read() -> tf.Tensor:
-        memory = model.write_codes(codes)
-        return model.sample_latents(codes, memory, seed).latents
+        """From codes to latents: by a memory, or through a bottleneck."""
+        memory = model.write_codes(codes) if model.has_memory else None
+        return model.sample_latents(codes, memory, seed, True).latents
 
     @tf.function
-    def memory_gradients() -> tf.Tensor:
+    def latent_gradients() -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(codes)
             latents = write_read()
@@ -133,22 +148,26 @@ def main() -> None:
         "encoder, forward": timing.seconds(encode, repeats),
         "decoder, forward": timing.seconds(decode, repeats),
         "likelihood, forward": timing.seconds(score, repeats),
-        "memory write+read, forward": timing.seconds(
+        "codes to latents, forward": timing.seconds(
             tf.function(write_read), repeats
         ),
-        "memory write+read, and backward": timing.seconds(
-            memory_gradients, repeats
+        "codes to latents, and backward": timing.seconds(
+            latent_gradients, repeats
         ),
         "data pipeline": pipeline_seconds(arguments),
     }
     full = phases["full training step"] = timing.seconds(step, repeats)
     rate = max(rate, timing.matmul_rate(repeats))
 
-    print(
-        f"GPM {size}x{size}x{channels}, width={arguments.width}, "
-        f"B={batch}, T={length}, K={arguments.memory_size}, "
+    of_gpm = (
+        f"width={arguments.width}, K={arguments.memory_size}, "
         f"C={arguments.code_size}, {arguments.likelihood}, "
-        f"{arguments.writer} write, {arguments.dtype_policy}\n"
+        f"{arguments.writer} write, "
+    )
+    print(
+        f"{type(model).__name__} {size}x{size}x{channels}, B={batch}, "
+        f"T={length}, {of_gpm if model.has_memory else ''}"
+        f"{arguments.dtype_policy}\n"
     )
     timing.print_table(
         ("phase", "ms", "share of step"),
@@ -158,11 +177,11 @@ def main() -> None:
         ],
     )
     encoder_flops = timing.forward_flops(model.encoder, model.image_shape)
-    decoder_flops = timing.forward_flops(model.decoder, (model.code_size,))
+    decoder_flops = timing.forward_flops(model.decode, (model.latent_size,))
     # Only what the architecture needs counts as work done.
     decoder_flops -= timing.padding_flops(model.decoder)
-    # The decoder also runs on the codes themselves, for the autoencoder term.
-    passes = 1 + bool(model.autoencoder_weight)
+    # The decoder may also run on the codes themselves.
+    passes = 1 + ("autoencoder" in model.auxiliary_weights)
     # Backward, one product for the inputs and one for the kernels: 3 in all.
     # The first convolution needs none for its inputs, and the memory's own
     # work is left out: the two errors are about 1% and of opposite sign.

@@ -61,6 +61,8 @@ class GridDecoder(keras.layers.Layer):
         self.residual_width = residual_width
         self.num_blocks = num_blocks
         self.share_blocks = share_blocks
+        # Of the maps that are enlarged.
+        self.heights, self.widths = ([n, 2 * n] for n in self.grid_shape)
         fine, coarse = scale_widths(width, 2)
         policy = self.dtype_policy
         self.convolution = keras.layers.Conv2D(
