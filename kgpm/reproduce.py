@@ -67,8 +67,8 @@ def define_flags(values: flags.FlagValues) -> None:
     strings("reads", "1,2,4,8", "Numbers of reads to train with.")
     strings(
         "variants",
-        "memory_vae,vq_vae,autoencoder",
-        "Models that memory_vae_convergence compares: also memory_vae_cosine, "
+        "memory_vae,vq_vae,grid_autoencoder",
+        "Models that the memory_vae figures compare: also memory_vae_cosine, "
         "memory_vae_reference, variational_memory_vae, vq_vae_2048.",
     )
     strings("classes", "1,2", "Classes in a memory, of a table.")
@@ -78,13 +78,15 @@ def define_flags(values: flags.FlagValues) -> None:
 def check(values: flags.FlagValues) -> None:
     """Finds the figure or table, and what it is to be made from."""
     info = experiments.get_info(values.figure, values.table)
-    if info.needs_run:
+    if info.base is None:
         apply_run_flags(values)
     elif values.base is None:
         raise UserError(
             f"--figure={values.figure} trains: name its flags with --base, "
-            "such as --base=configs/kpp_omniglot_small.cfg"
+            f"such as --base={info.base}"
         )
+    if not values.variants:
+        raise UserError("--variants must name at least one model")
     for name in ("lengths", "reads", "classes", "sizes"):
         numbers = values[name].value or []
         if not all(text.isdecimal() and int(text) for text in numbers):

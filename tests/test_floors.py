@@ -30,6 +30,7 @@ TENSORFLOW = ("tensorflow", "tensorflow_probability", "tf_keras")
 # With the reason why TensorFlow is needed there after all.
 USES_TENSORFLOW = {
     "kgpm.ops.random": "stateless noise, equal in graph and eager mode",
+    "kgpm.ops.replicas": "sums over the replicas of a tf.distribute strategy",
     "kgpm.models.bound_model": "the one training step: tf.GradientTape",
 }
 

@@ -6,6 +6,7 @@ import keras
 import matplotlib.image
 import numpy as np
 import pytest
+from scipy import special
 
 from kgpm import data
 from kgpm import models
@@ -37,7 +38,7 @@ def trained(tmp_path, monkeypatch):
         sizes = {
             "memory_vae": {"memory_size": 8},
             "vq_vae": {"num_embeddings": 8},
-            "autoencoder": {},
+            "grid_autoencoder": {},
         }[model]
         settings_of[folder.name] = settings
         if not folder.exists():
@@ -51,8 +52,11 @@ def trained(tmp_path, monkeypatch):
             "epoch": np.arange(1.0, 4.0),
             "nmse": 1.0 / np.arange(1.0, 4.0) + seed,
         }
-        if model != "autoencoder":
+        if model != "grid_autoencoder":
             epochs["perplexity"] = np.arange(3.0) + 1.0
+        if model == "memory_vae":
+            epochs["address_entropy"] = np.arange(3.0)
+            epochs["beta"] = np.arange(3.0) + 1.5
         return TrainedRun(epochs, result)
 
     monkeypatch.setattr(memory_vae_runs, "train", train)
@@ -71,57 +75,65 @@ def test_convergence_with_its_controls(trained, capfd):
         f"--model_dir={folder}",
         f"--base={folder / 'base.cfg'}",
         "--num_seeds=2",
-        "--variants=memory_vae,memory_vae_cosine,vq_vae,autoencoder",
+        "--variants=memory_vae,memory_vae_cosine,vq_vae,grid_autoencoder",
     )
     captured = capfd.readouterr()
     assert code == 0, captured.err
     assert settings_of["memory_vae_cosine_1"] == {"similarity": "cosine"}
     rows = rows_of(folder / "memory_vae_convergence.csv")
     kinds = {(row["variant"], row["read"]) for row in rows}
-    reads = {"as trained", "likeliest row", "drawn row"}
+    reads = ("soft", "hard", "sampled")
     assert kinds == {
         *(("memory_vae", read) for read in reads),
         *(("memory_vae_cosine", read) for read in reads),
-        ("vq_vae", "as trained"),
-        ("autoencoder", "as trained"),
+        ("vq_vae", ""),
+        ("grid_autoencoder", ""),
     }
     assert len(rows) == 2 * len(kinds)
     found = {
-        (row["variant"], row["read"], row["seed"]): row
-        for row in rows
-        if row["seed"] == "1"
+        (row["variant"], row["read"]): row for row in rows if row["seed"] == "1"
     }
-    # NumPy's: the nearest row, and what its weights say of a drawn one.
+    # NumPy's, with the weights of the distances.
     path = folder / "memory_vae_1/checkpoints/best.keras"
     model = keras.saving.load_model(path)
     images = test.images.astype("float32") / 255
-    vectors = np.reshape(model.encode(images), (-1, 6))
+    vectors = np.reshape(model.encode(images), (-1, 6)).astype("float64")
     memory = np.asarray(model.memory.rows)
     distances = np.square(vectors[:, None] - memory).sum(-1)
-    latents = np.reshape(memory[distances.argmin(-1)], (len(images), -1))
-    read = np.asarray(model.likelihood.mean(model.decode(latents)))
-    expected = np.square(read - images).mean() / GRID["data_variance"]
-    hard = found["memory_vae", "likeliest row", "1"]
-    assert float(hard["nmse"]) == pytest.approx(expected, rel=1e-4)
-    weights = np.exp(-distances)
-    weights = (weights / weights.sum(-1, keepdims=True)).astype("float64")
+    weights = special.softmax(-distances, axis=-1)
+    entropy = 4 * special.entr(weights).sum(-1).mean()
+    hard = np.eye(8)[distances.argmin(-1)]
     rng = np.random.default_rng(0)
-    drawn = [rng.choice(8, p=each / each.sum()) for each in weights]
-    latents = np.reshape(memory[drawn], (len(images), -1))
-    read = np.asarray(model.likelihood.mean(model.decode(latents)))
-    expected = np.square(read - images).mean() / GRID["data_variance"]
-    soft = found["memory_vae", "drawn row", "1"]
-    assert float(soft["nmse"]) == pytest.approx(expected, rel=0.02)
-    # Mutual information of place and row, were it drawn.
-    mean = weights.mean(0)
-    rate = -(mean * np.log(mean)).sum() * 4
-    rate += (weights * np.log(weights)).sum() / len(images)
-    assert float(hard["rate_nats"]) == pytest.approx(rate, abs=1e-3)
-    assert found["autoencoder", "as trained", "1"]["rate_nats"] == ""
+    sampled = np.eye(8)[[rng.choice(8, p=each) for each in weights]]
+    for read, chosen in (("soft", weights), ("hard", hard)):
+        row = found["memory_vae", read]
+        latents = np.reshape(chosen @ memory, (len(images), -1))
+        made = np.asarray(model.likelihood.mean(model.decode(latents)))
+        expected = np.square(made - images).mean() / GRID["data_variance"]
+        assert float(row["nmse"]) == pytest.approx(expected, rel=1e-4)
+        uses = special.entr(chosen.mean(0)).sum()
+        assert float(row["perplexity"]) == pytest.approx(np.exp(uses), rel=1e-4)
+        assert float(row["address_entropy"]) == pytest.approx(entropy, rel=1e-4)
+    # Real numbers pass a soft read; rows, whose entropy is the most that
+    # they can say, a hard one; and of a sampled one the noise says nothing.
+    rates = {r: found["memory_vae", r]["rate_nats"] for r in reads}
+    assert rates["soft"] == ""
+    assert float(rates["hard"]) == pytest.approx(4 * uses, rel=1e-4)
+    mean = 4 * special.entr(sampled.mean(0)).sum() - entropy
+    assert float(rates["sampled"]) == pytest.approx(mean, abs=0.05)
+    assert found["grid_autoencoder", ""]["rate_nats"] == ""
+    codes = float(found["vq_vae", ""]["perplexity"])
+    assert float(found["vq_vae", ""]["rate_nats"]) == pytest.approx(
+        4 * np.log(codes)
+    )
+    curves = rows_of(folder / "memory_vae_convergence_curves.csv")
+    assert len(curves) == 4 * 2 * 3
+    assert curves[0]["minibatches"] == "50" and curves[1]["nmse"] == "0.5"
+    assert curves[0]["beta"] == "1.5" and curves[-1]["beta"] == ""
     text = (folder / "memory_vae_convergence.md").read_text()
-    assert "soft memory, drawn row" in text and "2 seeds" in text
+    assert "soft memory, sampled read" in text and "2 seeds" in text
     image = matplotlib.image.imread(folder / "memory_vae_convergence.png")
-    assert image.shape[1] > 3 * 400 and image[..., :3].std() > 0.0
+    assert image.shape[1] > 4 * 400 and image[..., :3].std() > 0.0
 
 
 def test_reconstructions(trained, capfd):
@@ -134,7 +146,11 @@ def test_reconstructions(trained, capfd):
     )
     assert code == 0, capfd.readouterr().err
     # One seed is enough for a picture.
-    assert set(settings_of) == {"memory_vae_0", "vq_vae_0", "autoencoder_0"}
+    assert set(settings_of) == {
+        "memory_vae_0",
+        "vq_vae_0",
+        "grid_autoencoder_0",
+    }
     rows = rows_of(folder / "memory_vae_reconstructions.csv")
     assert len(rows) == 3
     path = folder / "vq_vae_0/checkpoints/best.keras"
@@ -150,12 +166,16 @@ def test_reconstructions(trained, capfd):
 
 def test_an_unknown_variant_is_one_sentence(trained, capfd):
     folder, *_ = trained
-    code = call(
-        "--figure=memory_vae_convergence",
-        f"--model_dir={folder}",
-        f"--base={folder / 'base.cfg'}",
-        "--variants=memory_vea",
-    )
-    assert code == 2
-    err = capfd.readouterr().err
-    assert "received 'memory_vea'" in err and err.count("\n") == 1
+    for names, words in (
+        ("memory_vea", "received 'memory_vea'"),
+        ("", "at least one model"),
+    ):
+        code = call(
+            "--figure=memory_vae_convergence",
+            f"--model_dir={folder}",
+            f"--base={folder / 'base.cfg'}",
+            f"--variants={names}",
+        )
+        assert code == 2
+        err = capfd.readouterr().err
+        assert words in err and err.count("\n") == 1

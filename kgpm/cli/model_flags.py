@@ -31,7 +31,7 @@ def define_model_flags(values: FlagValues) -> None:
         "kpp_dense (its ablation), vae (variational autoencoder), vma "
         "(Variational Memory Addressing), memory_vae (learned memory, soft "
         "read), variational_memory_vae (its addresses drawn), vq_vae, or "
-        "autoencoder (theirs without a bottleneck).",
+        "grid_autoencoder (theirs without a bottleneck).",
     )
     integer(
         "memory_size",
@@ -54,13 +54,14 @@ def define_model_flags(values: FlagValues) -> None:
         "Channels of the encoder and decoder: one number, or for the residual "
         "networks one per scale, finest first, such as 32,64,128; without it "
         "16 (dkm, gpm, km, vae), 64 (kpp, kpp_dense), 48,64 (vma) or 64,128 "
-        "(memory_vae, vq_vae).",
+        "(vq_vae and its relatives).",
     )
     integer(
         "num_blocks",
         None,
         "Residual blocks at each scale of the encoder and decoder; without it "
-        "1 (dkm, gpm, km, vae) or 2 (kpp, kpp_dense, memory_vae, vq_vae).",
+        "1 (dkm, gpm, km, vae) or 2 (kpp, kpp_dense, vq_vae and its "
+        "relatives).",
         lower_bound=0,
     )
     enum(
@@ -90,8 +91,9 @@ def define_model_flags(values: FlagValues) -> None:
             "discretized_logistic_mixture",
         ],
         "Distribution of the pixels given the decoder's output; without it "
-        "bernoulli, or a Gaussian of the variance --data_variance "
-        "(memory_vae, vq_vae).",
+        "bernoulli, or for vq_vae and its relatives (memory_vae, "
+        "variational_memory_vae, grid_autoencoder) fixed_gaussian, whose "
+        "variance is there --data_variance.",
     )
     enum(
         "normalization",
@@ -221,7 +223,7 @@ def define_model_flags(values: FlagValues) -> None:
     integer(
         "embedding_dim",
         64,
-        "Length of a code or memory row (memory_vae, vq_vae).",
+        "Length of a code or memory row (vq_vae and its relatives).",
         lower_bound=1,
     )
     integer("num_embeddings", 512, "Codes (vq_vae).", lower_bound=1)
@@ -230,7 +232,8 @@ def define_model_flags(values: FlagValues) -> None:
         "l2",
         ["l2", "cosine", "reference"],
         "How rows are compared with a vector; reference has the published "
-        "code's sign, by which the farthest weigh most (memory_vae).",
+        "code's sign, by which the farthest weigh most (memory_vae, "
+        "variational_memory_vae).",
     )
     real(
         "temperature",
@@ -279,20 +282,20 @@ def define_model_flags(values: FlagValues) -> None:
     integer(
         "residual_width",
         32,
-        "Channels inside the residual blocks (memory_vae, vq_vae).",
+        "Channels inside the residual blocks (vq_vae and its relatives).",
         lower_bound=1,
     )
     boolean(
         "share_blocks",
         False,
         "Give all residual blocks the same weights, as a slip of published "
-        "code has it (memory_vae, vq_vae).",
+        "code has it (vq_vae and its relatives).",
     )
     real(
         "data_variance",
-        0.0633,
-        "Variance of the training pixels on [0, 1], what NMSE is relative "
-        "to; by default CIFAR-10's (memory_vae, vq_vae).",
+        None,
+        "What NMSE is relative to; without it the variance of the training "
+        "pixels on [0, 1] (vq_vae and its relatives).",
         lower_bound=0.0,
     )
     enum(

@@ -43,8 +43,11 @@ def training_callbacks(
         for flag in flags.flags_in_group(values, group)
         if flag.name not in ("data_dir", "download")
     }
+    config = job.model.get_config()
+    taken = flags.model_arguments(values, type(job.model))
     hyperparameters.update(
-        flags.model_arguments(values, type(job.model)),
+        {name: config[name] for name in taken if name != "likelihood"},
+        likelihood=job.model.likelihood.name,
         model=values.model,
         seed=values.seed,
     )

@@ -64,6 +64,8 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     arguments = flags.model_arguments(values, constructor)
     train = load_split(values, "train")
     validation = load_split(values, "validation")
+    if "data_variance" in arguments and values.data_variance is None:
+        arguments["data_variance"] = pixel_variance(train)
     model = constructor(image_shape=train.image_shape, **arguments)
     for images in (train, validation):
         check_pixels(model.likelihood, images)
@@ -172,6 +174,15 @@ def load_split(values: flags.FlagValues, split: str) -> data.ImageSet:
         data_dir=values.data_dir,
         download=values.download,
     )
+
+
+def pixel_variance(images: data.ImageSet) -> float:
+    """The variance of all pixels of images, on [0, 1]."""
+    levels = np.bincount(images.images.reshape(-1), minlength=256)
+    values = np.arange(256) / 255.0
+    share = levels / levels.sum()
+    mean = np.sum(share * values)
+    return float(np.sum(share * (values - mean) ** 2))
 
 
 def check_pixels(likelihood: Any, images: data.ImageSet) -> None:

@@ -11,44 +11,52 @@ from kgpm.errors import UserError
 
 
 class ExperimentInfo(NamedTuple):
-    """What a figure or table shows, and whether a finished run is enough."""
+    """What a figure or table shows, and what it is made from.
+
+    Attributes:
+        text: what it shows.
+        base: flags of trainings that would do for `--base`; `None` where it
+            is made from a finished run.
+    """
 
     text: str
-    needs_run: bool
+    base: str | None = None
 
 
 # Each is a module of this package with `draw(values)`, which writes its
 # pictures below `--model_dir` and returns their paths.
 FIGURES = {
     "kpp_reads": ExperimentInfo(
-        "Kanerva++, figure 6: generation and denoising, read by read", True
+        "Kanerva++, figure 6: generation and denoising, read by read"
     ),
     "kpp_keys": ExperimentInfo(
-        "Kanerva++, figures 7 and 8: keys near each other and random ones",
-        True,
+        "Kanerva++, figures 7 and 8: keys near each other and random ones"
     ),
     "kpp_windows": ExperimentInfo(
-        "Kanerva++, figure 11: windows of an image and of a memory", True
+        "Kanerva++, figure 11: windows of an image and of a memory"
     ),
     "kpp_ablation": ExperimentInfo(
-        "Kanerva++, figure 9: with and without its memory", False
+        "Kanerva++, figure 9: with and without its memory",
+        "configs/kpp_omniglot_small.cfg",
     ),
     "memory_vae_convergence": ExperimentInfo(
-        "MemoryVAE and VQVAE: error by minibatches, and its controls", False
+        "MemoryVAE and VQVAE: error by minibatches, and its controls",
+        "configs/memory_vae_cifar10_short.cfg",
     ),
     "memory_vae_reconstructions": ExperimentInfo(
-        "MemoryVAE and VQVAE: test images and reconstructions", False
+        "MemoryVAE and VQVAE: test images and reconstructions",
+        "configs/memory_vae_cifar10_short.cfg",
     ),
     "kpp_sizes": ExperimentInfo(
-        "Kanerva++, figure 10: episode length and number of reads", False
+        "Kanerva++, figure 10: episode length and number of reads",
+        "configs/kpp_digits.cfg",
     ),
 }
 
 
 TABLES = {
     "vma_omniglot": ExperimentInfo(
-        "Variational Memory Addressing: bounds by memory size and classes",
-        True,
+        "Variational Memory Addressing: bounds by memory size and classes"
     ),
 }
 

@@ -1,14 +1,17 @@
 """Does a soft read of a memory learn faster than quantisation?
 
 Trains `--variants` from `--base`, `--num_seeds` times each, and draws the
-error in training against the minibatches, the use of rows and codes, and the
-error on the test split with the controls: a memory read by its likeliest row
-and by a drawn one, though it was trained to be read softly.
+error in training against the minibatches, the use of rows and codes, the
+entropy of addresses, and the error on the test split with the controls: a
+memory that was trained to be read softly, read by the row of greatest weight
+(hard) and by one drawn by weight (sampled). With each goes what it lets
+through: nats that the addresses can hold.
 """
 
 import csv
 import math
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -26,7 +29,9 @@ from kgpm.experiments.memory_vae_runs import train_variants
 from kgpm.experiments.training_runs import figure_value
 from kgpm.experiments.training_runs import mean_and_deviation
 from kgpm.experiments.training_runs import seeds_title
+from kgpm.models import ADDRESSES
 from kgpm.models import MemoryVAE
+from kgpm.models import perplexity
 from kgpm.training import pictures
 from kgpm.training.bar_panel import BarPanel
 from kgpm.training.batches import unpack
@@ -36,18 +41,20 @@ from kgpm.training.panel import Panel
 from kgpm.training.stored_model import load_model
 
 
-class ReadError(NamedTuple):
-    """The error of a run on the test split.
+class ReadScore(NamedTuple):
+    """How well a run reads the test split, and through how much.
 
     Attributes:
         variant: of `VARIANTS`.
         label: what it is called in figures.
-        read: `as trained`, `likeliest row` or `drawn row`.
+        read: `soft`, `hard` or `sampled`; empty where there are no rows.
         seed: of the training.
         nmse: mean squared error over the variance of the data.
-        rate: nats of an image that a drawn address would carry at most, or
-            `None` where there are no addresses.
         perplexity: of the use of rows or codes, or `None`.
+        address_entropy: of an image's soft addresses in nats, or `None`.
+        rate: of an image in nats: of a hard read the entropy of its rows, as
+            if places were independent; of a sampled one what that entropy is
+            above `address_entropy`. `None` where real numbers pass.
     """
 
     variant: str
@@ -55,8 +62,9 @@ class ReadError(NamedTuple):
     read: str
     seed: int
     nmse: float
-    rate: float | None
-    perplexity: float | None
+    perplexity: float | None = None
+    address_entropy: float | None = None
+    rate: float | None = None
 
 
 def draw(values: flags.FlagValues) -> list[Path]:
@@ -64,90 +72,105 @@ def draw(values: flags.FlagValues) -> list[Path]:
     trained = train_variants(values, values.num_seeds)
     base = base_flags(values)
     test = load_split(base, "test")
-    errors = []
+    scores = []
     for variant in trained:
         for seed, folder in enumerate(variant.folders):
-            errors += _errors(
+            scores += _scores(
                 variant,
                 seed,
                 load_model(folder, "best"),
                 lambda: evaluation_batches(base, test, base.batch_size),
             )
-    folder = Path(values.model_dir)
-    paths = [
-        folder / f"memory_vae_convergence.{kind}"
-        for kind in ("png", "csv", "md")
-    ]
+    path = Path(values.model_dir) / "memory_vae_convergence"
     panels: list[Any] = [
         _curves(trained, base, "nmse", "NMSE in training", log=True),
         _curves(trained, base, "perplexity", "perplexity of rows or codes"),
+        _curves(
+            trained, base, "address_entropy", "entropy of addresses, nats/image"
+        ),
         BarPanel(
             {
                 name: _spread([each.nmse for each in group])
-                for name, group in _grouped(errors).items()
+                for name, group in _grouped(scores).items()
             },
             f"NMSE, {len(test):,} test images",
             seeds_title(values.num_seeds),
         ),
     ]
-    pictures.line_plot([panel for panel in panels if panel], paths[0])
-    _write_csv(errors, paths[1])
-    write_text(paths[2], _markdown(errors, test.description))
-    return paths
+    picture = path.with_suffix(".png")
+    pictures.line_plot([panel for panel in panels if panel], picture)
+    table = path.with_suffix(".csv")
+    _write_csv([*ReadScore._fields[:-1], "rate_nats"], scores, table)
+    curves = path.with_name(f"{path.name}_curves.csv")
+    _write_csv(*_all_epochs(trained, base), curves)
+    text = path.with_suffix(".md")
+    write_text(text, _markdown(scores, test.description))
+    return [picture, table, curves, text]
 
 
-def _errors(
+def _scores(
     variant: TrainedVariant,
     seed: int,
     model: Any,
     batches: Callable[[], Any],
-) -> list[ReadError]:
-    run = variant.runs[seed]
-    terms = run.result["figures"]["A"]
-    rate = perplexity = None
-    if "perplexity" in terms:
-        perplexity = figure_value(run, "perplexity")
-        # Of drawn addresses: H(a) - H(a | x), as if places were independent.
-        rate = model.num_vectors * math.log(perplexity)
-        if "address_entropy" in terms:
-            rate -= figure_value(run, "address_entropy")
-
-    def error(read: str, nmse: float) -> ReadError:
-        return ReadError(
-            variant.name, variant.label, read, seed, nmse, rate, perplexity
-        )
-
-    errors = [error("as trained", figure_value(run, "nmse"))]
+) -> list[ReadScore]:
     if isinstance(model, MemoryVAE):
-        errors += [
-            error(read, _nmse(model, rows, batches()))
-            for read, rows in (
-                ("likeliest row", lambda vectors, _: model.likeliest(vectors)),
-                ("drawn row", model.drawn),
+        reads = ADDRESSES[1:] if model.draws_latents else ADDRESSES
+        return [
+            ReadScore(
+                variant.name,
+                variant.label,
+                address,
+                seed,
+                *_read(model, address, batches()),
             )
+            for address in reads
         ]
-    return errors
+    run = variant.runs[seed]
+    score = ReadScore(
+        variant.name, variant.label, "", seed, figure_value(run, "nmse")
+    )
+    if "perplexity" not in run.result["figures"]["A"]:
+        return [score]
+    codes = figure_value(run, "perplexity")
+    rate = model.num_vectors * math.log(codes)
+    return [score._replace(perplexity=codes, rate=rate)]
 
 
-def _nmse(model: Any, rows: Callable[..., Any], batches: Any) -> float:
-    """NMSE where every vector is replaced by one row of the memory."""
+def _read(model: Any, address: str, batches: Any) -> tuple:
+    """NMSE, perplexity, entropy and rate of a way to read a memory."""
 
     @tf.function
-    def squares(images: Any, seed: Any) -> Any:
+    def read(images: Any, weights: Any, seed: Any) -> tuple:
         codes = model.encode(images)
-        shape = (*codes.shape[:-1], model.num_vectors, model.embedding_dim)
-        latents = rows(tf.reshape(codes, shape), seed)
-        latents = tf.reshape(latents, tf.shape(codes))
+        latents, chosen = model.read_rows(codes, address, seed)
         error = images - model.likelihood.mean(model.decode(latents))
-        return tf.reduce_mean(tf.square(error), axis=[-3, -2, -1])
+        error = tf.reduce_mean(tf.square(error), axis=[-3, -2, -1])
+        _, mass = model.read_rows(codes)
+        entropy = -tf.reduce_sum(tf.math.xlogy(mass, mass), axis=[-2, -1])
+        uses = tf.reduce_mean(chosen, axis=-2) * weights[..., None]
+        return (
+            tf.reduce_sum(error * weights),
+            tf.reduce_sum(entropy * weights),
+            tf.reduce_sum(uses, axis=[0, 1]),
+        )
 
-    total = count = 0.0
+    totals: list[Any] = [0.0, 0.0, 0.0]
     for index, batch in enumerate(batches):
-        images, weights = unpack(batch)
-        error = squares(images, ops.make_seed(index))
-        total += float(np.sum(error * weights))
-        count += float(np.sum(weights))
-    return total / count / model.data_variance
+        parts = read(*unpack(batch), ops.make_seed(index))
+        for place, part in enumerate(parts):
+            totals[place] = totals[place] + np.asarray(part, "float64")
+    squares, entropy, uses = totals
+    count = uses.sum()
+    entropy = float(entropy / count)
+    rows = float(perplexity(uses))
+    rate = model.num_vectors * math.log(rows)
+    if address == "soft":
+        rate = None
+    elif address == "sampled":
+        rate -= entropy
+    nmse = float(squares / count / model.data_variance)
+    return nmse, rows, entropy, rate
 
 
 def _curves(
@@ -182,11 +205,32 @@ def _curves(
     )
 
 
-def _grouped(errors: list[ReadError]) -> dict[str, list[ReadError]]:
-    groups: dict[str, list[ReadError]] = {}
-    for each in errors:
-        usual = each.read == "as trained"
-        name = each.label if usual else f"{each.label}, {each.read}"
+def _all_epochs(
+    trained: list[TrainedVariant], base: flags.FlagValues
+) -> tuple[list[str], list[list]]:
+    """Header and rows of what every epoch of every run had."""
+    columns = [
+        *("nmse", "val_nmse", "perplexity", "val_perplexity"),
+        *("address_entropy", "beta"),
+    ]
+    rows = []
+    for variant in trained:
+        for seed, run in enumerate(variant.runs):
+            for index, epoch in enumerate(run.epochs["epoch"]):
+                steps = int(epoch) * (base.steps_per_epoch or 1)
+                figures = [
+                    run.epochs[name][index] if name in run.epochs else None
+                    for name in columns
+                ]
+                rows.append([variant.name, seed, steps, *figures])
+    unit = "minibatches" if base.steps_per_epoch else "epochs"
+    return ["variant", "seed", unit, *columns], rows
+
+
+def _grouped(scores: list[ReadScore]) -> dict[str, list[ReadScore]]:
+    groups: dict[str, list[ReadScore]] = {}
+    for each in scores:
+        name = f"{each.label}, {each.read} read" if each.read else each.label
         groups.setdefault(name, []).append(each)
     return groups
 
@@ -196,32 +240,32 @@ def _spread(values: list[float]) -> tuple[float, float | None]:
     return float(mean), None if deviation is None else float(deviation)
 
 
-def _write_csv(errors: list[ReadError], path: Path) -> None:
+def _write_csv(header: list[str], rows: Sequence[Any], path: Path) -> None:
     with atomic_path(path) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(
-                name if name != "rate" else "rate_nats"
-                for name in ReadError._fields
-            )
-            writer.writerows(errors)
+            writer.writerow(header)
+            writer.writerows(rows)
 
 
-def _markdown(errors: list[ReadError], description: str) -> str:
+def _markdown(scores: list[ReadScore], description: str) -> str:
     lines = [
-        "| model | test NMSE | perplexity | rate, bits/image |",
-        "|---|---|---|---|",
+        "| model | test NMSE | perplexity | entropy of addresses, nats/image "
+        "| rate, bits/image |",
+        "|---|---|---|---|---|",
     ]
-    for name, group in _grouped(errors).items():
+    for name, group in _grouped(scores).items():
         cells = [_text([each.nmse for each in group], 4)]
-        for numbers, scale in (
-            ([each.perplexity for each in group], 1.0),
-            ([each.rate for each in group], 1.0 / math.log(2.0)),
+        for field, scale in (
+            ("perplexity", 1.0),
+            ("address_entropy", 1.0),
+            ("rate", 1.0 / math.log(2.0)),
         ):
+            numbers = [getattr(each, field) for each in group]
             known = [scale * value for value in numbers if value is not None]
             cells.append(_text(known, 0) if known else "-")
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    seeds = 1 + max(each.seed for each in errors)
+    seeds = 1 + max(each.seed for each in scores)
     lines += ["", f"{description}; {seeds_title(seeds)}."]
     return "\n".join(lines) + "\n"
 

@@ -7,10 +7,8 @@ also the one by its likeliest rows.
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from kgpm.cli import flags
 from kgpm.cli.training_job import load_split
@@ -33,9 +31,12 @@ def draw(values: flags.FlagValues) -> list[Path]:
         model = load_model(variant.folders[0], "best")
         variances.append(model.data_variance)
         columns[variant.label] = np.asarray(model.read(images))
-        if isinstance(model, MemoryVAE):
-            label = f"{variant.label},\nlikeliest row"
-            columns[label] = _read_likeliest(model, images)
+        if isinstance(model, MemoryVAE) and not model.draws_latents:
+            latents, _ = model.read_rows(model.encode(images), "hard")
+            parameters = model.decode(latents)
+            columns[f"{variant.label},\nhard read"] = np.asarray(
+                model.likelihood.mean(parameters)
+            )
     folder = Path(values.model_dir)
     picture = folder / "memory_vae_reconstructions.png"
     pictures.sheet(
@@ -59,11 +60,3 @@ def draw(values: flags.FlagValues) -> list[Path]:
             for index, row in enumerate(zip(*errors.values(), strict=True)):
                 writer.writerow([index, *map(float, row)])
     return [picture, table]
-
-
-def _read_likeliest(model: Any, images: np.ndarray) -> np.ndarray:
-    codes = model.encode(images)
-    shape = (len(images), model.num_vectors, model.embedding_dim)
-    rows = model.likeliest(tf.reshape(codes, shape))
-    parameters = model.decode(tf.reshape(rows, codes.shape))
-    return np.asarray(model.likelihood.mean(parameters))

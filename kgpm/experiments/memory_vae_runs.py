@@ -33,13 +33,13 @@ VARIANTS = {
         {"model": "memory_vae", "similarity": "reference"},
     ),
     "variational_memory_vae": Variant(
-        "drawn addresses", {"model": "variational_memory_vae"}
+        "variational memory", {"model": "variational_memory_vae"}
     ),
     "vq_vae": Variant("VQ-VAE", {"model": "vq_vae"}),
     "vq_vae_2048": Variant(
         "VQ-VAE, 2,048 codes", {"model": "vq_vae", "num_embeddings": 2048}
     ),
-    "autoencoder": Variant("no bottleneck", {"model": "autoencoder"}),
+    "grid_autoencoder": Variant("no bottleneck", {"model": "grid_autoencoder"}),
 }
 
 

@@ -23,6 +23,15 @@ def check_count(name: str, value: Any) -> None:
         raise UserError(f"Expected {name} of at least 1, received {value}.")
 
 
+def check_last_axis(shape: Sequence | None, size: int) -> None:
+    """Raises a `UserError` unless a shape, if known, ends with `size`."""
+    if shape is not None and shape[-1] != size:
+        raise UserError(
+            f"Expected vectors of length {size} on the last axis, received "
+            f"shape {tuple(shape)}."
+        )
+
+
 def check_positive(**values: float) -> None:
     """Raises a `UserError` unless all values, by their names, are above 0."""
     for name, value in values.items():

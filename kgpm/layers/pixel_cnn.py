@@ -17,6 +17,8 @@ class PixelCNN(keras.layers.Layer):
     Each place depends on the rows above it and on what is left of it, without
     a blind spot: one stack sees the rows above, the other the own row and
     the first. Convolutions over padded maps take the place of masks.
+    (`tfp.distributions.PixelCNN` is for the intensities of pixels, whose order
+    means something, and made of tf_keras layers.)
 
     Args:
         num_values: K.

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.layers.choices import check_choice
+from kgpm.layers.choices import check_last_axis
 from kgpm.layers.choices import check_sizes
 
 SIMILARITIES = ("l2", "cosine", "reference")
@@ -62,6 +63,7 @@ class SoftMemory(keras.layers.Layer):
         self.similarity = similarity
 
     def build(self, input_shape: tuple | None = None) -> None:
+        check_last_axis(input_shape, self.embedding_dim)
         reference = self.similarity == "reference"
         limit = 1.0 / self.memory_size
         self.rows = self.add_weight(
@@ -72,6 +74,9 @@ class SoftMemory(keras.layers.Layer):
             else keras.initializers.RandomNormal(
                 stddev=self.embedding_dim**-0.5
             ),
+            dtype="float32",
+            # Under every policy: similarities need the precision.
+            autocast=False,
             name="rows",
         )
         self.raw_beta = None
@@ -82,6 +87,8 @@ class SoftMemory(keras.layers.Layer):
                 initializer=keras.initializers.Constant(
                     math.log(math.expm1(beta))
                 ),
+                dtype="float32",
+                autocast=False,
                 name="raw_beta",
             )
         self.built = True

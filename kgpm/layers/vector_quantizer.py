@@ -4,13 +4,14 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.layers.choices import check_last_axis
 from kgpm.layers.choices import check_sizes
-from kgpm.ops import categorical
-from kgpm.ops import make_seed
+from kgpm.ops import of_the_first_replica
+from kgpm.ops import sum_over_replicas
+from kgpm.ops import uniform
 
 
 class Quantized(NamedTuple):
@@ -77,13 +78,14 @@ class VectorQuantizer(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        if commitment_cost < 0.0 or restart_below < 0.0:
+        if not commitment_cost >= 0.0:
             raise UserError(
-                "Expected commitment_cost and restart_below of at least 0, "
-                f"received {commitment_cost} and {restart_below}."
+                "Expected commitment_cost of at least 0, received "
+                f"{commitment_cost}."
             )
-        if not 0.0 <= decay < 1.0:
-            raise UserError(f"Expected 0 <= decay < 1, received {decay}.")
+        for name, share in (("decay", decay), ("restart_below", restart_below)):
+            if not 0.0 <= share < 1.0:
+                raise UserError(f"Expected 0 <= {name} < 1, received {share}.")
         super().__init__(**{"dtype": "float32", **kwargs})
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -92,24 +94,22 @@ class VectorQuantizer(keras.layers.Layer):
         self.restart_below = restart_below
 
     def build(self, input_shape: tuple | None = None) -> None:
-        def add(name: str, shape: tuple, initial: Any, trained: bool) -> Any:
-            return self.add_weight(
-                name=name,
-                shape=shape,
-                initializer=initial,
-                trainable=trained,
-                # What is assigned is the same on every replica already.
-                aggregation="only_first_replica" if not trained else None,
-            )
-
-        self.embeddings = add(
-            "embeddings",
-            (self.num_embeddings, self.embedding_dim),
-            keras.initializers.RandomNormal(stddev=self.embedding_dim**-0.5),
-            self.trains_embeddings,
+        check_last_axis(input_shape, self.embedding_dim)
+        # One instance gives the same numbers each time.
+        self.initializer = keras.initializers.RandomNormal(
+            stddev=self.embedding_dim**-0.5
         )
-        self.counts = add("counts", (self.num_embeddings,), "ones", False)
-        self.initialized = add("initialized", (), "zeros", False)
+        for name, shape, initializer, trained in (
+            (
+                "embeddings",
+                (self.num_embeddings, self.embedding_dim),
+                self.initializer,
+                self.trains_embeddings,
+            ),
+            ("counts", (self.num_embeddings,), "ones", False),
+            ("initialized", (), "zeros", False),
+        ):
+            self._add(name, shape, initializer, trained)
         self.built = True
 
     def encode(
@@ -130,18 +130,22 @@ class VectorQuantizer(keras.layers.Layer):
             seed: of the choice of vectors for new and restarted codes.
         """
         inputs = ops.cast(inputs, "float32")
+        shape = ops.shape(inputs)
         flat = ops.reshape(inputs, (-1, self.embedding_dim))
-        drawn = None
-        if training:
+        learns = training and self.trainable
+        if learns:
             if weights is None:
-                present = ops.ones(ops.shape(flat)[:1])
-            else:
-                weights = ops.broadcast_to(weights, ops.shape(inputs)[:-1])
-                present = ops.cast(ops.reshape(weights, (-1,)) > 0, "float32")
-            drawn = self._draw(flat, present, seed)
-            first = ops.full((self.num_embeddings,), self.initialized < 0.5)
-            self._move(first, drawn)
-            self.initialized.assign(ops.ones(()))
+                weights = ops.ones(shape[:-1])
+            present = ops.broadcast_to(weights, shape[:-1])
+            present = ops.cast(ops.reshape(present, (-1,)) > 0, "float32")
+            drawn, any_drawn = self._draw(flat, present, seed)
+            even = sum_over_replicas(ops.sum(present)) / self.num_embeddings
+            first = ops.logical_and(self.initialized < 0.5, any_drawn)
+            everyone = ops.ones((self.num_embeddings,), "bool")
+            self._move(ops.logical_and(first, everyone), drawn, even)
+            self.initialized.assign(
+                ops.maximum(self.initialized, ops.cast(any_drawn, "float32"))
+            )
         embeddings = ops.convert_to_tensor(self.embeddings)
         # |z|^2 is the same for all codes.
         distances = ops.sum(ops.square(embeddings), axis=-1) - 2.0 * ops.matmul(
@@ -149,24 +153,21 @@ class VectorQuantizer(keras.layers.Layer):
         )
         indices = ops.cast(ops.argmin(distances, axis=-1), "int32")
         encodings = ops.one_hot(indices, self.num_embeddings)
-        nearest = ops.reshape(
-            ops.matmul(encodings, embeddings), ops.shape(inputs)
-        )
+        nearest = ops.reshape(ops.take(embeddings, indices, axis=0), shape)
         fixed = ops.stop_gradient(nearest)
         result = Quantized(
             inputs + ops.stop_gradient(nearest - inputs),
-            ops.reshape(indices, ops.shape(inputs)[:-1]),
-            ops.reshape(
-                encodings, (*ops.shape(inputs)[:-1], self.num_embeddings)
-            ),
+            ops.reshape(indices, shape[:-1]),
+            ops.reshape(encodings, (*shape[:-1], self.num_embeddings)),
             ops.mean(ops.square(inputs - fixed), axis=-1),
             ops.mean(ops.square(nearest - ops.stop_gradient(inputs)), axis=-1),
         )
-        if training:
-            counted = ops.stop_gradient(encodings) * present[:, None]
+        if learns:
+            counted = encodings * present[:, None]
             self._learn(ops.stop_gradient(flat), counted)
             even = ops.mean(self.counts)
-            self._move(self.counts < self.restart_below * even, drawn)
+            unused = self.counts < self.restart_below * even
+            self._move(ops.logical_and(unused, any_drawn), drawn, even)
         return result
 
     def lookup(self, indices: Any) -> Any:
@@ -203,28 +204,50 @@ class VectorQuantizer(keras.layers.Layer):
     def _average(self, old: Any, new: Any) -> Any:
         return self.decay * old + (1.0 - self.decay) * new
 
-    def _move(self, chosen: Any, vectors: Any) -> None:
-        """Puts the chosen codes `[K]` where vectors `[K, D]` are."""
+    def _move(self, chosen: Any, vectors: Any, uses: Any) -> None:
+        """Puts the chosen codes `[K]` where vectors `[K, D]` are.
+
+        As if each had been used as often as `uses` says.
+        """
         self.embeddings.assign(
             ops.where(chosen[:, None], vectors, self.embeddings)
         )
-        self.counts.assign(ops.where(chosen, 1.0, self.counts))
+        self.counts.assign(ops.where(chosen, uses, self.counts))
 
-    def _draw(self, flat: Any, present: Any, seed: Any) -> Any:
-        """K vectors of the batch, the same on every replica."""
-        logits = ops.log(present + 1e-30)[None]
-        chosen = categorical(logits, self.num_embeddings, make_seed(seed))[0]
-        vectors = ops.take(ops.stop_gradient(flat), chosen, axis=0)
-        replica = tf.distribute.get_replica_context()
-        if replica is None or replica.num_replicas_in_sync == 1:
-            return vectors
-        own = ops.equal(replica.replica_id_in_sync_group, 0)
-        return sum_over_replicas(ops.where(own, vectors, 0.0))
+    def _draw(self, flat: Any, present: Any, seed: Any) -> tuple[Any, Any]:
+        """K vectors of the batch, the same on every replica, if it has any.
 
+        One of each K-th part of those that are there: no vector twice as
+        long as they are enough.
+        """
+        # A replica's share of a batch may be empty.
+        flat = ops.concatenate(
+            [ops.stop_gradient(flat), ops.zeros((1, self.embedding_dim))]
+        )
+        places = ops.cumsum(ops.concatenate([present, ops.zeros((1,))]))
+        count = self.num_embeddings
+        parts = ops.arange(count, dtype="float32") + uniform((count,), seed)
+        index = ops.searchsorted(
+            places, parts / count * places[-1], side="right"
+        )
+        vectors = ops.take(
+            flat, ops.minimum(index, ops.shape(flat)[0] - 1), axis=0
+        )
+        return of_the_first_replica(vectors, places[-1] > 0.0)
 
-def sum_over_replicas(values: Any) -> Any:
-    """The sum over all replicas, for a variable that all of them share."""
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return values
-    return replica.all_reduce("sum", values)
+    def _add(
+        self, name: str, shape: tuple, initializer: Any, trainable: bool = False
+    ) -> None:
+        """Adds a float32 weight, whatever the policy, as an attribute."""
+        weight = self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            trainable=trainable,
+            dtype="float32",
+            # Distances and running means need the precision.
+            autocast=False,
+            # What is assigned is the same on every replica already.
+            aggregation="only_first_replica",
+        )
+        setattr(self, name, weight)

@@ -7,7 +7,7 @@ from keras import ops
 
 from kgpm.layers.choices import check_positive
 from kgpm.layers.vector_quantizer import VectorQuantizer
-from kgpm.layers.vector_quantizer import sum_over_replicas
+from kgpm.ops import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -68,13 +68,9 @@ class VectorQuantizerEMA(VectorQuantizer):
 
     def build(self, input_shape: tuple | None = None) -> None:
         super().build(input_shape)
-        self.sums = self.add_weight(
-            name="sums",
-            shape=(self.num_embeddings, self.embedding_dim),
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
+        shape = (self.num_embeddings, self.embedding_dim)
+        # As if each code had been used once, where it is.
+        self._add("sums", shape, self.initializer)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "epsilon": self.epsilon}
@@ -89,6 +85,6 @@ class VectorQuantizerEMA(VectorQuantizer):
         )
         self.embeddings.assign(self.sums / smoothed[:, None])
 
-    def _move(self, chosen: Any, vectors: Any) -> None:
-        super()._move(chosen, vectors)
-        self.sums.assign(ops.where(chosen[:, None], vectors, self.sums))
+    def _move(self, chosen: Any, vectors: Any, uses: Any) -> None:
+        super()._move(chosen, vectors, uses)
+        self.sums.assign(ops.where(chosen[:, None], uses * vectors, self.sums))

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 
@@ -31,15 +30,15 @@ class CodePerplexity(keras.metrics.Metric):
         self.uses.assign_add(total)
 
     def result(self) -> Any:
-        total = ops.maximum(ops.sum(self.uses), 1e-30)
-        share = self.uses / total
-        # A code that is not used adds nothing.
-        entropy = -ops.sum(share * ops.log(ops.maximum(share, 1e-30)))
-        return ops.exp(entropy)
+        return perplexity(self.uses)
+
+    def get_config(self) -> dict:
+        return {"num_codes": self.num_codes, "name": self.name}
 
 
-def perplexity(uses: Any) -> float:
-    """`CodePerplexity` of uses `[K]` that are added up already."""
-    share = np.asarray(uses, "float64") / max(float(np.sum(uses)), 1e-300)
-    used = share[share > 0.0]
-    return float(np.exp(-np.sum(used * np.log(used))))
+def perplexity(uses: Any) -> Any:
+    """exp of the entropy of uses `[K]` that are added up already."""
+    share = uses / ops.maximum(ops.sum(uses), 1e-30)
+    # A code that is not used adds nothing.
+    entropy = -ops.sum(share * ops.log(ops.maximum(share, 1e-30)))
+    return ops.exp(entropy)

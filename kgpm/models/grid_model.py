@@ -47,8 +47,9 @@ class GridModel(LatentModel):
 
     The published loss is the squared error over the variance of the data,
     NMSE, plus auxiliary losses. By default `-log p(x | z)` is `D / 2` times
-    NMSE and a constant, D the numbers in an image, and the auxiliary losses
-    have that factor too: the same optimum, in nats.
+    NMSE (and (255 / 256)^2, as dequantised pixels lie closer) and a constant,
+    D the numbers in an image, and the auxiliary losses have the factor `D / 2`
+    too: the published loss in nats.
 
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
@@ -80,7 +81,7 @@ class GridModel(LatentModel):
         **kwargs: Any,
     ) -> None:
         check_positive(data_variance=data_variance)
-        if likelihood is None:
+        if likelihood in (None, likelihoods.FixedGaussian.name):
             likelihood = likelihoods.FixedGaussian(data_variance)
         super().__init__(image_shape, likelihood, **kwargs)
         self.data_variance = data_variance
@@ -108,6 +109,9 @@ class GridModel(LatentModel):
         self.code_size = self.latent_size = self.num_vectors * embedding_dim
         # What turns the published losses into nats.
         self.nats_per_nmse = 0.5 * math.prod(self.image_shape)
+
+    # Latents are as the images say, without noise.
+    draws_latents = False
 
     def bottleneck(
         self, vectors: Any, weights: Any, seed: Any, training: bool
@@ -143,8 +147,18 @@ class GridModel(LatentModel):
         return self.mean_latents(codes, None)
 
     def latent_energy(self, codes: Any, memory: Any) -> Any:
-        passed = self._pass(codes, None, make_seed(0), False)
-        return sum(passed.kl.values(), ops.zeros(ops.shape(codes)[:-1]))
+        # Where all latents are alike likely, and where there is no prior.
+        return ops.zeros(ops.shape(codes)[:-1])
+
+    def bound_terms(
+        self,
+        images: Any,
+        weights: Any = None,
+        seed: Any = None,
+        training: bool = False,
+    ) -> dict[str, Any]:
+        codes = self.encode(images, weights, training)
+        return self._terms(images, codes, weights, seed, training)[0]
 
     def score(
         self,

@@ -38,7 +38,8 @@ class LatentModel(ImportanceWeightedModel):
         """
         raise UserError(
             "Expected a model with a prior over its latents to generate from, "
-            f"received {type(self).__name__}, which has none."
+            f"received {type(self).__name__}, which has none; "
+            "variational_memory_vae and vq_vae have one."
         )
 
     def latents_of(self, codes: Any) -> Any:

@@ -7,10 +7,13 @@ import keras
 from keras import ops
 
 from kgpm.layers import SoftMemory
+from kgpm.layers import check_choice
 from kgpm.models.code_perplexity import CodePerplexity
 from kgpm.models.grid_model import GridModel
 from kgpm.models.grid_model import Passed
-from kgpm.ops import categorical
+from kgpm.ops import gumbel
+
+ADDRESSES = ("soft", "hard", "sampled")
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -94,6 +97,7 @@ class MemoryVAE(GridModel):
             **super().figure_metrics(),
             "address_entropy": keras.metrics.Mean(name="address_entropy"),
             "usage": CodePerplexity(self.memory_size),
+            "beta": keras.metrics.Mean(name="beta"),
         }
 
     def bottleneck(
@@ -110,29 +114,49 @@ class MemoryVAE(GridModel):
         )
 
     def address_figures(self, log_weights: Any, chosen: Any) -> dict[str, Any]:
-        """Entropy of `[..., P, K]` addresses, and the use of the rows."""
-        mass = ops.exp(log_weights)
+        """What is shown of `[..., P, K]` addresses.
+
+        Args:
+            log_weights: ln w.
+            chosen: by what rows are read: w, or one of the rows.
+        """
+        entropy = -ops.sum(ops.exp(log_weights) * log_weights, axis=(-2, -1))
         return {
-            "address_entropy": -ops.sum(mass * log_weights, axis=(-2, -1)),
+            "address_entropy": entropy,
             "usage": ops.mean(chosen, axis=-2),
+            # The same for all, so that each epoch's row shows it.
+            "beta": ops.broadcast_to(self.memory.beta, ops.shape(entropy)),
         }
 
-    def likeliest(self, vectors: Any) -> Any:
-        """The row of greatest weight for each vector `[..., D]`."""
-        index = ops.argmax(self.memory.log_weights(vectors), axis=-1)
-        return ops.take(self.memory.rows, index, axis=0)
+    def read_rows(
+        self, codes: Any, address: str = "soft", seed: Any = 0
+    ) -> tuple[Any, Any]:
+        """Latents of codes `[..., P D]`, and which rows they are of.
 
-    def drawn(self, vectors: Any, seed: Any) -> Any:
-        """A row for each vector `[..., D]`, drawn by its weight."""
-        log_weights = self.memory.log_weights(vectors)
-        flat = ops.reshape(log_weights, (-1, self.memory_size))
-        index = categorical(flat, 1, seed)
-        rows = ops.take(self.memory.rows, index[:, 0], axis=0)
-        return ops.reshape(rows, ops.shape(vectors))
+        Args:
+            codes: of `encode`.
+            address: `soft`, the average by w; `hard`, the row of greatest
+                weight; or `sampled`, a row drawn by w.
+            seed: of the draw.
 
-    def diagnostics(self, images: Any, memory: Any = None) -> dict[str, Any]:
-        """How strictly similarity is taken."""
-        return {"beta": self.memory.beta}
+        Returns:
+            `[..., P D]` and weights `[..., P, K]`, one-hot unless soft.
+
+        Raises:
+            UserError: another address.
+        """
+        check_choice("address", address, ADDRESSES)
+        shape = (*ops.shape(codes)[:-1], self.num_vectors, self.embedding_dim)
+        log_weights = self.memory.log_weights(ops.reshape(codes, shape))
+        if address == "soft":
+            weights = ops.exp(log_weights)
+        else:
+            if address == "sampled":
+                log_weights += gumbel(ops.shape(log_weights), seed)
+            index = ops.argmax(log_weights, axis=-1)
+            weights = ops.one_hot(index, self.memory_size)
+        latents = self.memory.read(weights)
+        return ops.reshape(latents, ops.shape(codes)), weights
 
     def get_config(self) -> dict:
         return {

@@ -3,10 +3,10 @@
 import difflib
 
 from kgpm.errors import UserError
-from kgpm.models.autoencoder import Autoencoder
 from kgpm.models.dense_memory_ablation import DenseMemoryAblation
 from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM
+from kgpm.models.grid_autoencoder import GridAutoencoder
 from kgpm.models.kanerva_machine import KanervaMachine
 from kgpm.models.kanerva_plus_plus import KanervaPlusPlus
 from kgpm.models.latent_model import LatentModel
@@ -17,7 +17,7 @@ from kgpm.models.vma import VMA
 from kgpm.models.vqvae import VQVAE
 
 MODELS: dict[str, type[LatentModel]] = {
-    "autoencoder": Autoencoder,
+    "grid_autoencoder": GridAutoencoder,
     "dkm": DynamicKanervaMachine,
     "gpm": GPM,
     "km": KanervaMachine,

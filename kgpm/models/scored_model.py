@@ -27,6 +27,9 @@ class ScoredModel(ImageModel):
         **kwargs: of `ImageModel`.
     """
 
+    # Whether two draws of the latents of an image differ.
+    draws_latents = True
+
     # What a model without a memory says that it does instead.
     no_memory_reason = "which treats each image on its own"
 

@@ -3,15 +3,13 @@
 from typing import Any
 
 import keras
-import tensorflow_probability as tfp
 from keras import ops
 
 from kgpm.layers import check_positive
 from kgpm.models.grid_model import Passed
 from kgpm.models.memory_vae import MemoryVAE
 from kgpm.ops import categorical
-
-tfd = tfp.distributions
+from kgpm.ops import gumbel
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -45,6 +43,7 @@ class VariationalMemoryVAE(MemoryVAE):
 
     term_names = ("nll", "kl_a")
     has_prior = True
+    draws_latents = True
     why_no_bound = ""
 
     def __init__(
@@ -82,9 +81,8 @@ class VariationalMemoryVAE(MemoryVAE):
         self, vectors: Any, weights: Any, seed: Any, training: bool
     ) -> Passed:
         log_weights = self.memory.log_weights(vectors)
-        relaxed = tfd.RelaxedOneHotCategorical(
-            self.temperature, logits=log_weights
-        ).sample(seed=seed)
+        noisy = log_weights + gumbel(ops.shape(log_weights), seed)
+        relaxed = ops.softmax(noisy / self.temperature, axis=-1)
         # The arg max of a relaxed draw is a draw from q.
         index = ops.argmax(relaxed, axis=-1)
         drawn = ops.one_hot(index, self.memory_size)
@@ -102,9 +100,7 @@ class VariationalMemoryVAE(MemoryVAE):
 
     def mean_latents(self, codes: Any, memory: Any) -> Any:
         """The likeliest row at each place: retrieval."""
-        shape = ops.shape(codes)
-        vectors = (*shape[:-1], self.num_vectors, self.embedding_dim)
-        return ops.reshape(self.likeliest(ops.reshape(codes, vectors)), shape)
+        return self.read_rows(codes, "hard")[0]
 
     def sample_prior_latents(
         self, memory: Any, num_samples: int, seed: Any

@@ -28,7 +28,9 @@ class VQVAE(GridModel):
     codes a, so that `kl_a = -ln p(a)`, and `nll + kl_a` bounds `-log p(x)`:
     with the uniform prior `kl_a` is P ln K for P vectors, whatever the
     image; a PixelCNN trained beside the rest lowers it and makes generation
-    worthwhile, and leaves the codes as they would be without it.
+    worthwhile. Its gradient does not reach the codes, but counts in the norm
+    that `global_clipnorm` limits. An average of the weights (`ema_momentum`)
+    leaves codes that are running means as they are.
 
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
@@ -165,6 +167,11 @@ class VQVAE(GridModel):
             index = self.prior.sample(num_samples, seed)
         codes = self.quantizer.lookup(ops.reshape(index, (-1,)))
         return ops.reshape(codes, (1, num_samples, self.latent_size))
+
+    def latent_energy(self, codes: Any, memory: Any) -> Any:
+        shape = (*ops.shape(codes)[:-1], self.num_vectors, self.embedding_dim)
+        quantized = self.quantizer.encode(ops.reshape(codes, shape))
+        return -self._log_prior(quantized.encoding_indices)
 
     def diagnostics(self, images: Any, memory: Any = None) -> dict[str, Any]:
         """Share of the codes that are used at least a tenth of an even use."""

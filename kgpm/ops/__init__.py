@@ -27,10 +27,13 @@ from kgpm.ops.pseudo_inverse import least_squares_from_statistics
 from kgpm.ops.pseudo_inverse import pseudo_inverse
 from kgpm.ops.random import categorical
 from kgpm.ops.random import fold_in
+from kgpm.ops.random import gumbel
 from kgpm.ops.random import make_seed
 from kgpm.ops.random import normal
 from kgpm.ops.random import split_seed
 from kgpm.ops.random import uniform
+from kgpm.ops.replicas import of_the_first_replica
+from kgpm.ops.replicas import sum_over_replicas
 from kgpm.ops.temporal_shift import temporal_shift
 from kgpm.ops.vimco import VIMCO_BASELINES
 from kgpm.ops.vimco import vimco_bound
@@ -50,7 +53,10 @@ __all__ = [
     "check_solver",
     "cholesky_solve",
     "fold_in",
+    "gumbel",
     "importance_weighted_bound",
+    "of_the_first_replica",
+    "sum_over_replicas",
     "kalman_write",
     "kl_diagonal",
     "kl_diagonal_standard",

@@ -52,6 +52,12 @@ def uniform(shape: Sequence, seed: Any, dtype: str = "float32") -> Any:
     return tf.random.stateless_uniform(shape, make_seed(seed), dtype=dtype)
 
 
+def gumbel(shape: Sequence, seed: Any, dtype: str = "float32") -> Any:
+    """Standard Gumbel draws: with logits, their arg max is a categorical."""
+    draws = tf.maximum(uniform(shape, seed, dtype), 1e-30)
+    return -tf.math.log(-tf.math.log(draws))
+
+
 def categorical(logits: Any, num_samples: int, seed: Any) -> Any:
     """Categorical draws of logits `[N, K]`, `[N, num_samples]`."""
     return tf.random.stateless_categorical(

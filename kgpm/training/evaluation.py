@@ -12,7 +12,7 @@ Figures over the same images, their noise from the same seed:
 A is a bound on log p(x | M(x)), not on log p(x): a memory of T images can make
 it as low as ln T. B is a predictive bound, and the distance from A and B to C
 is what the memory contributes. A model without a memory has figure A alone, and
-there it bounds log p(x) itself.
+there it bounds log p(x) itself, or nothing (`why_no_bound`).
 """
 
 import sys
@@ -110,7 +110,7 @@ def evaluate(
         "episode_length": scorer.episode_length,
         "seed": int(seed),
         "num_draws": num_draws,
-        "num_importance_samples": num_importance_samples,
+        "num_importance_samples": scorer.num_samples,
         "units": "nats/image",
         "figures": scorer.figures(),
         "memory_floats_per_image": model.memory_floats(scorer.episode_length)

@@ -25,8 +25,9 @@ _HEADINGS = {
 # Grey images are compared in nats; the file has these for all.
 _RGB_ONLY = ("bits_per_dim_nll", "bits_per_dim_kl", "bits_per_dim_iw")
 _WITHOUT_MEMORY = """\
-The model has no memory: A bounds log p(x) itself, so it is to be compared with
-nelbo+kl_memory of a model that pays for its memory, and there is no B or C."""
+Nothing is written to the model: A bounds log p(x) itself, so it is to be
+compared with nelbo+kl_memory of a model that pays for its memory, and there is
+no B or C."""
 _EXPLANATION = """\
 A scores images under a memory written from these same images, so it bounds
 log p(x | memory) and a low A alone proves nothing; B scores each image under a

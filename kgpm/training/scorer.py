@@ -31,7 +31,8 @@ class Scorer:
         model: a `LatentModel`.
         seed: of the noise.
         num_draws: noise draws averaged per image.
-        num_samples: of the importance-weighted bounds, 0 for none.
+        num_samples: of the importance-weighted bounds, 0 for none. Models
+            that draw no latents, or bound nothing, have none.
     """
 
     def __init__(
@@ -40,7 +41,10 @@ class Scorer:
         self._model = model
         self._seed = ops.make_seed(seed)
         self._num_draws = num_draws
-        self._num_samples = num_samples
+        # More samples of the same latents are the same, and of what is no
+        # bound there is no tighter one.
+        weighs = model.draws_latents and not model.why_no_bound
+        self.num_samples = num_samples if weighs else 0
         self._terms: dict[str, dict[str, list]] = {key: {} for key in FIGURES}
         self._uses: dict[str, Any] = {}
         self._sizes: dict[str, list] = {key: [] for key in FIGURES}
@@ -114,7 +118,7 @@ class Scorer:
             )
             self._score_unwritten(images, weights, mask, reads)
             self._score_other_episode(images, weights, mask, memories, reads)
-        if self._num_samples:
+        if self.num_samples:
             bounds = self._tighter(images, memories[0], weights, seeds[0])
             self._add("A", [bounds], mask)
             if self._model.has_memory:
@@ -244,16 +248,17 @@ class Scorer:
         # Of the whole bound, and of its two parts: a likelihood may add a
         # constant (the 8 bits of a dequantised density), and that belongs to
         # the part of the pixels.
-        total = self._bits_per_dim(nelbo)
-        pixels = self._bits_per_dim(terms["nll"])
-        columns["bits_per_dim"] = total
-        columns["bits_per_dim_nll"] = pixels
-        columns["bits_per_dim_kl"] = total - pixels
+        if not self._model.why_no_bound:
+            total = self._bits_per_dim(nelbo)
+            pixels = self._bits_per_dim(terms["nll"])
+            columns["bits_per_dim"] = total
+            columns["bits_per_dim_nll"] = pixels
+            columns["bits_per_dim_kl"] = total - pixels
         if "nelbo_iw" in tighter:
             columns["bits_per_dim_iw"] = self._bits_per_dim(tighter["nelbo_iw"])
         if figure in self._uses:
             # Of all images together: it has no error of its own.
-            columns["perplexity"] = [perplexity(self._uses[figure])]
+            columns["perplexity"] = [float(perplexity(self._uses[figure]))]
         title = FIGURES[figure] if self._model.has_memory else UNCONDITIONAL
         summary: dict[str, Any] = {"title": title}
         sizes = None

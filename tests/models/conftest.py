@@ -11,9 +11,9 @@ from kgpm.models import GPM
 from kgpm.models import VAE
 from kgpm.models import VMA
 from kgpm.models import VQVAE
-from kgpm.models import Autoencoder
 from kgpm.models import DenseMemoryAblation
 from kgpm.models import DynamicKanervaMachine
+from kgpm.models import GridAutoencoder
 from kgpm.models import KanervaMachine
 from kgpm.models import KanervaPlusPlus
 from kgpm.models import MemoryVAE
@@ -92,7 +92,7 @@ MODELS = {
         )
     ),
     "vae": lambda: VAE(hidden_size=16, **SMALL),
-    "autoencoder": lambda: Autoencoder(**GRID),
+    "grid_autoencoder": lambda: GridAutoencoder(**GRID),
     "memory_vae": lambda: MemoryVAE(share_blocks=True, **ROWS),
     "memory_vae_cosine": lambda: MemoryVAE(similarity="cosine", **ROWS),
     "memory_vae_reference": lambda: MemoryVAE(similarity="reference", **ROWS),
@@ -112,7 +112,9 @@ MODELS = {
         share_encoder=True, address_gradient="enumerate", **ADDRESSED
     ),
 }
-WITHOUT_MEMORY = {name for name in MODELS if "va" in name} | {"autoencoder"}
+WITHOUT_MEMORY = {name for name in MODELS if "va" in name} | {
+    "grid_autoencoder"
+}
 # Nothing is drawn between an image and what is decoded.
 WITHOUT_NOISE = WITHOUT_MEMORY - {"vae", "variational_memory_vae"}
 # There is nothing to draw from.

@@ -60,10 +60,25 @@ def vector_quantised(generator):
     return functools.partial(make, "vq_vae"), batch
 
 
+def unplaced_codes(generator):
+    """Codes find their places in a batch that the second replica has alone."""
+    images = (generator.random((2, 3, 8, 8, 1)) > 0.5).astype("float32")
+    weights = np.array([[0.0] * 3, [1.0] * 3], "float32")
+    batch = {"images": images, "weights": weights}
+
+    def constructor():
+        model = make("vq_vae_pixel_cnn")
+        model.quantizer.initialized.assign(0.0)
+        return model
+
+    return constructor, batch
+
+
 CASES = {
     "linear": linear,
     "kpp": kanerva_plus_plus,
     "vq_vae": vector_quantised,
+    "unplaced": unplaced_codes,
 }
 
 
@@ -83,7 +98,16 @@ def trained(name, strategy):
         for variable in shown
         if "seed" not in variable.path
     }
-    return {"weights": weights, "logs": history}
+    # How far the copies of the replicas are apart.
+    spread = max(
+        float(np.ptp([copy.numpy() for copy in copies], axis=0).max())
+        for copies in map(strategy.experimental_local_results, values_of(model))
+    )
+    return {"weights": weights, "logs": history, "spread": spread}
+
+
+def values_of(model):
+    return [variable.value for variable in model.variables]
 
 
 def main():

@@ -53,7 +53,7 @@ BAD_ARGUMENTS = {
     "embedding_dim": (0, "embedding_dim"),
     "num_embeddings": (0, "num_embeddings"),
     "commitment_cost": (-1.0, "commitment_cost"),
-    "restart_below": (-1.0, "restart_below"),
+    "restart_below": (1.0, "restart_below < 1, received 1.0"),
     "decay": (1.0, "decay < 1, received 1.0"),
     "codebook": ("em", "codebook"),
     "prior": ("pixelcnn", "prior"),

@@ -241,6 +241,8 @@ def test_everything_runs_in_mixed_bfloat16(name_of_model, images):
     try:
         model = make(name_of_model)
         model.compile("sgd")
+        # Within the scope in which Keras casts a layer's weights.
+        assert np.all(np.isfinite(model(images)))
         logs = model.train_on_batch({"images": images}, return_dict=True)
         assert np.isfinite(logs["loss"])
         memory = memory_of(model, images, seed=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+MODES = ("single", "mirrored")
 SCRIPT = Path(__file__).with_name("replica_script.py")
 
 
@@ -32,7 +33,7 @@ def results():
 
 def test_two_replicas_give_the_weights_of_one_device(results):
     """Uneven and empty shares, clipping, and exact epoch metrics."""
-    single, mirrored = results["linear"].values()
+    single, mirrored = (results["linear"][m] for m in MODES)
     assert mirrored["weights"].keys() == single["weights"].keys()
     for name, values in single["weights"].items():
         np.testing.assert_allclose(mirrored["weights"][name], values, atol=1e-6)
@@ -42,7 +43,7 @@ def test_two_replicas_give_the_weights_of_one_device(results):
 
 def test_statistics_are_those_of_all_replicas(results):
     """Of batch normalisation and spectral norms, after a step of Kanerva++."""
-    single, mirrored = results["kpp"].values()
+    single, mirrored = (results["kpp"][m] for m in MODES)
     assert mirrored["weights"].keys() == single["weights"].keys()
     names = {name.rsplit("/", 1)[-1] for name in single["weights"]}
     assert names >= {"moving_mean", "moving_variance", "left_vector"}
@@ -51,8 +52,17 @@ def test_statistics_are_those_of_all_replicas(results):
     assert np.isfinite(mirrored["logs"]["val_nelbo"][0])
 
 
+def test_replicas_have_the_same_codes(results):
+    """Also where one of them had absent images alone."""
+    for name in ("vq_vae", "unplaced"):
+        assert results[name]["mirrored"]["spread"] == 0.0
+    weights = results["unplaced"]["mirrored"]["weights"]
+    (initialized,) = [v for n, v in weights.items() if "initialized" in n]
+    assert initialized == 1.0
+
+
 def test_codes_are_running_means_over_all_replicas(results):
-    single, mirrored = results["vq_vae"].values()
+    single, mirrored = (results["vq_vae"][m] for m in MODES)
     assert mirrored["weights"].keys() == single["weights"].keys()
     names = {name.rsplit("/", 1)[-1] for name in single["weights"]}
     assert names >= {"embeddings", "counts", "sums"}

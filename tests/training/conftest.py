@@ -31,6 +31,7 @@ class FakeModel:
 
     image_shape = (2, 2, 1)
     why_no_bound = ""
+    draws_latents = True
     likelihood = FakeLikelihood()
     depends_on_order = False
     prior_is_trained = True

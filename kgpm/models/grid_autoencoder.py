@@ -10,7 +10,7 @@ from kgpm.models.grid_model import Passed
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class Autoencoder(GridModel):
+class GridAutoencoder(GridModel):
     """Encoder and decoder of VQ-VAE with nothing between them.
 
     What a comparison of `MemoryVAE` and `VQVAE` needs beside them: how low
