@@ -203,6 +203,7 @@ def _markdown(cells: list[Cell], about: str) -> str:
 def _panel(cells: list[Cell], about: str) -> Panel:
     x = sorted({cell.memory_size for cell in cells})
     curves: dict[str, Any] = {}
+    published = []
     for kind in dict.fromkeys((c.num_classes, c.exact) for c in cells):
         row = {
             c.memory_size: c for c in cells if (c.num_classes, c.exact) == kind
@@ -222,13 +223,14 @@ def _panel(cells: list[Cell], about: str) -> Panel:
                 for size in x
             ]
             if any(number is not None for number in numbers):
-                curves[f"{label}, {author} (1,000 samples)"] = np.array(
-                    numbers, "float64"
-                )
+                published.append(f"{label}, {author} (1,000 samples)")
+                curves[published[-1]] = np.array(numbers, "float64")
     return Panel(
         x=np.array(x),
         x_label="images in the memory",
         y_label="negative bound, nats",
-        title=about,
+        # Too long for one line.
+        title=about.replace("), ", "),\n", 1),
         curves=curves,
+        dashed=published,
     )

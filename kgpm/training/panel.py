@@ -1,5 +1,6 @@
 """One pair of labelled axes with curves."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -8,7 +9,10 @@ from typing import Any
 import numpy as np
 
 # Okabe and Ito's palette: told apart with any colour vision and in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+    "#000000",
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Panel:
         title: text above the axes.
         curves: name -> `[S]` values, drawn thick; or a pair of values and
             standard errors, each `[S]`.
+        dashed: names of the curves to draw dashed: what others measured.
         thin: `[N, S]` values, drawn thin behind the curves.
         thin_label: the name of all the thin lines together.
         levels: name -> a value, drawn as a dashed horizontal line.
@@ -33,6 +38,7 @@ class Panel:
     y_label: str
     title: str = ""
     curves: Mapping[str, Any] = field(default_factory=dict)
+    dashed: Collection[str] = ()
     thin: Any = None
     thin_label: str = ""
     levels: Mapping[str, float] = field(default_factory=dict)
@@ -62,6 +68,7 @@ class Panel:
                 yerr=errors,
                 color=next(colours),
                 linewidth=2.2,
+                linestyle="--" if name in self.dashed else "-",
                 elinewidth=1.2,
                 capsize=2,
                 marker="o",
@@ -86,5 +93,15 @@ class Panel:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(True, color="0.92", linewidth=0.6)
         axes.set_axisbelow(True)
-        if axes.get_legend_handles_labels()[1]:
+        names = axes.get_legend_handles_labels()[1]
+        if len(names) > 5:
+            # Too many to find room among the curves.
+            axes.legend(
+                frameon=False,
+                fontsize=7,
+                ncol=2,
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.2),
+            )
+        elif names:
             axes.legend(frameon=False, fontsize=8)
