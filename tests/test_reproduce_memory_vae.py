@@ -24,7 +24,7 @@ BASE = """
 --batch_size=2
 --steps_per_epoch=50
 """
-TINY = {**GRID, "likelihood": None}
+TINY = {**GRID, "likelihood": "fixed_gaussian"}
 
 
 @pytest.fixture

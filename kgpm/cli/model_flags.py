@@ -30,7 +30,8 @@ def define_model_flags(values: FlagValues) -> None:
         "Pseudo-Inverse Memory), km (Kanerva Machine), kpp (Kanerva++), "
         "kpp_dense (its ablation), vae (variational autoencoder), vma "
         "(Variational Memory Addressing), memory_vae (learned memory, soft "
-        "read), variational_memory_vae (its addresses drawn), vq_vae, or "
+        "read), variational_memory_vae (its addresses drawn), vq_vae (its "
+        "nearest codes) or "
         "grid_autoencoder (theirs without a bottleneck).",
     )
     integer(
@@ -54,14 +55,14 @@ def define_model_flags(values: FlagValues) -> None:
         "Channels of the encoder and decoder: one number, or for the residual "
         "networks one per scale, finest first, such as 32,64,128; without it "
         "16 (dkm, gpm, km, vae), 64 (kpp, kpp_dense), 48,64 (vma) or 64,128 "
-        "(vq_vae and its relatives).",
+        "(memory_vae, variational_memory_vae, vq_vae, grid_autoencoder).",
     )
     integer(
         "num_blocks",
         None,
         "Residual blocks at each scale of the encoder and decoder; without it "
-        "1 (dkm, gpm, km, vae) or 2 (kpp, kpp_dense, vq_vae and its "
-        "relatives).",
+        "1 (dkm, gpm, km, vae) or 2 (kpp, kpp_dense, memory_vae, "
+        "variational_memory_vae, vq_vae, grid_autoencoder).",
         lower_bound=0,
     )
     enum(
@@ -91,8 +92,8 @@ def define_model_flags(values: FlagValues) -> None:
             "discretized_logistic_mixture",
         ],
         "Distribution of the pixels given the decoder's output; without it "
-        "bernoulli, or for vq_vae and its relatives (memory_vae, "
-        "variational_memory_vae, grid_autoencoder) fixed_gaussian, whose "
+        "bernoulli (dkm, gpm, km, kpp, kpp_dense, vae, vma) or fixed_gaussian "
+        "(memory_vae, variational_memory_vae, vq_vae, grid_autoencoder), whose "
         "variance is there --data_variance.",
     )
     enum(

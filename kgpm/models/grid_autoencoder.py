@@ -40,7 +40,7 @@ class GridAutoencoder(GridModel):
         self,
         image_shape: tuple = (32, 32, 3),
         embedding_dim: int = 64,
-        likelihood: Any = None,
+        likelihood: Any = "fixed_gaussian",
         data_variance: float = 0.0633,
         width: int | list | tuple = (64, 128),
         residual_width: int = 32,

@@ -54,8 +54,8 @@ class GridModel(LatentModel):
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
         embedding_dim: length of a vector.
-        likelihood: a `kgpm.likelihoods.Likelihood` or its name; by default
-            `FixedGaussian(data_variance)`.
+        likelihood: a `kgpm.likelihoods.Likelihood` or its name; the name
+            `fixed_gaussian` means `FixedGaussian(data_variance)`.
         data_variance: of the pixels of the training images on [0, 1]: that
             of CIFAR-10 by default.
         width: channels of the finer and the coarser scale.
@@ -81,7 +81,7 @@ class GridModel(LatentModel):
         **kwargs: Any,
     ) -> None:
         check_positive(data_variance=data_variance)
-        if likelihood in (None, likelihoods.FixedGaussian.name):
+        if likelihood == likelihoods.FixedGaussian.name:
             likelihood = likelihoods.FixedGaussian(data_variance)
         super().__init__(image_shape, likelihood, **kwargs)
         self.data_variance = data_variance

@@ -29,7 +29,10 @@ class ImageModel(BoundModel):
     def __init__(
         self, image_shape: tuple, likelihood: Any, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        # Each layer has a policy of its own. In that of the model, Keras
+        # would cast the memory's algebra too, in `model(images)` alone.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.policy_of_layers = keras.config.dtype_policy().name
         self.image_shape = check_image_shape(image_shape)
         self.likelihood = likelihoods.get(likelihood)
 
@@ -92,6 +95,7 @@ class ImageModel(BoundModel):
     def get_config(self) -> dict:
         config = keras.Model.get_config(self)
         config.update(
+            dtype=self.policy_of_layers,
             image_shape=self.image_shape,
             likelihood=keras.saving.serialize_keras_object(self.likelihood),
         )

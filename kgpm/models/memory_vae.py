@@ -65,7 +65,7 @@ class MemoryVAE(GridModel):
         memory_size: int = 512,
         embedding_dim: int = 64,
         similarity: str = "l2",
-        likelihood: Any = None,
+        likelihood: Any = "fixed_gaussian",
         data_variance: float = 0.0633,
         width: int | list | tuple = (64, 128),
         residual_width: int = 32,

@@ -80,7 +80,7 @@ class VQVAE(GridModel):
         prior: str = "uniform",
         prior_width: int = 64,
         prior_blocks: int = 4,
-        likelihood: Any = None,
+        likelihood: Any = "fixed_gaussian",
         data_variance: float = 0.0633,
         width: int | list | tuple = (64, 128),
         residual_width: int = 32,

@@ -41,9 +41,7 @@ def retrieval_panels(found: Retrieval, title: str = "") -> list[Panel]:
             title=f"distance from the clean image, {len(query):,} images",
             curves={"read": (errors.mean(axis=0), _standard_error(errors))},
             levels={
-                "encode-decode, nothing written": float(
-                    found.autoencoder_errors.mean()
-                )
+                "encode and decode": float(found.autoencoder_errors.mean())
             },
         ),
     ]
@@ -64,7 +62,7 @@ def retrieval_table(summary: Mapping[str, Any]) -> str:
     energies, residuals = summary["energy"], summary["residual"]
     rows = [
         ("query", summary["query"], energies[0], residuals[0]),
-        ("encode-decode, nothing written", summary["autoencoder"], None, None),
+        ("encode and decode", summary["autoencoder"], None, None),
     ]
     rows += [
         (f"read {step}", error, energies[step], residuals[step])

@@ -126,8 +126,6 @@ def _plain(value: Any) -> Any:
     """A serialised object by its name alone where it has no arguments."""
     if isinstance(value, dict) and "class_name" in value:
         arguments = value.get("config") or {}
-        if value["class_name"] == "DTypePolicy":
-            return arguments["name"]
         return (
             {value["class_name"]: arguments}
             if arguments

@@ -161,7 +161,7 @@ def test_a_model_without_memory_has_one_figure(fake_model, numbered_episodes):
     check(figure["nelbo_iw"], NUMBERS / 10, episode_length=1)
     assert figure["title"] == "unconditional"
     table = format_table(result)
-    assert "A   bound" in table and "has no memory" in table
+    assert "A   bound" in table and "Nothing is written" in table
     assert "another episode" not in table
 
 

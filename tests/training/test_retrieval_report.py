@@ -42,7 +42,7 @@ def test_table_has_a_line_for_every_step():
         *("51.50", "±", error, "91.50", "±", error),
         *("1.500", "±", finer),
     ]
-    assert cells["encode-decode, nothing written"] == ["30.00", "±", "0.00"]
+    assert cells["encode and decode"] == ["30.00", "±", "0.00"]
     assert cells["read 2"] == [
         *("9.50", "±", error, "97.50", "±", error),
         *("15.500", "±", finer),
@@ -58,6 +58,6 @@ def test_panels_begin_with_the_query():
     values, errors = error.curves["read"]
     np.testing.assert_allclose(values, [99.5, 58.5, 57.5])
     np.testing.assert_allclose(errors, np.std(np.arange(100), ddof=1) / 10)
-    assert error.levels == {"encode-decode, nothing written": 30.0}
+    assert error.levels == {"encode and decode": 30.0}
     single = retrieval_panels(retrieval(1))[1]
     assert single.curves["read"][1] is None
