@@ -170,7 +170,7 @@ def test_denoise_prints_and_writes_its_numbers(
     assert len(summary["reads"]) == 2 and len(summary["energy"]) == 3
     for name, entry in [
         ("query", summary["query"]),
-        ("encode-decode", summary["autoencoder"]),
+        ("encode and decode", summary["autoencoder"]),
         ("read 2", summary["reads"][1]),
     ]:
         line = next(x for x in output.splitlines() if x.startswith(name))
