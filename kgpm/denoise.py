@@ -3,8 +3,9 @@
 Writes clean episodes of a split, corrupts the same images, reads each with
 the corrupted image as the query, then with what was just read, and so on.
 Prints the error after each read beside that of the query itself and of a plain
-encode-decode pass without memory, and saves them as denoise.json, a strip of a
-few images and plots of energy and error. Names of files carry the noise.
+pass of encoder and decoder with nothing written, and saves them as
+denoise.json, a strip of a few images and plots of energy and error. Names of
+files carry the noise.
 
 Example:
 
