@@ -11,7 +11,15 @@ from kgpm.errors import UserError
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("data", "layers", "likelihoods", "models", "ops", "training")
+_SUBPACKAGES = (
+    "data",
+    "layers",
+    "likelihoods",
+    "models",
+    "ops",
+    "serving",
+    "training",
+)
 
 __all__ = ["UserError", "__version__", *_SUBPACKAGES]
 

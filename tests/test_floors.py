@@ -17,10 +17,18 @@ FLOORS = (
     "models",
     "data",
     "training",
+    "serving",
     "cli",
     "experiments",
 )
-PROGRAMS = ("train", "evaluate", "generate", "denoise", "reproduce")
+PROGRAMS = (
+    "train",
+    "evaluate",
+    "generate",
+    "denoise",
+    "export",
+    "reproduce",
+)
 # Data and models know nothing of each other, whatever their floors.
 STRANGERS = {("data", "models"), ("data", "layers")}
 
@@ -167,7 +175,11 @@ def test_every_program_exists(program):
 
 @pytest.mark.parametrize(
     "module",
-    sorted(m for m in MODULES if floor(m) in ("training", "cli", *PROGRAMS)),
+    sorted(
+        m
+        for m in MODULES
+        if floor(m) in ("training", "serving", "cli", *PROGRAMS)
+    ),
 )
 def test_nothing_above_the_models_branches_on_one(module):
     from kgpm import models

@@ -29,6 +29,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "absl": "absl-py",
     "sklearn": "scikit-learn",
+    "tensorflow_serving": "tensorflow-serving-api",
     "tensorflow_datasets": "tensorflow-datasets",
     "tensorflow_probability": "tensorflow-probability",
 }
@@ -52,11 +53,20 @@ def run_python(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-def requirements() -> list[str]:
+def requirements(*extras: str) -> list[str]:
+    """What an installation brings; with extras, what these bring alone."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    lines = setup["options"]["install_requires"].splitlines()
+    if extras:
+        lists = [setup["options.extras_require"][extra] for extra in extras]
+    else:
+        lists = [setup["options"]["install_requires"]]
+    lines = "\n".join(lists).splitlines()
     return [line for line in lines if line and not line.startswith("#")]
+
+
+# What a user has who serves models.
+SERVING_EXTRAS = ("serving",)
 
 
 def test_the_version_is_said_once():
@@ -85,13 +95,16 @@ def test_what_is_imported_is_required():
             elif isinstance(node, ast.ImportFrom):
                 imported.add((node.module or "").split(".")[0])
     imported -= {"kgpm", *sys.stdlib_module_names}
-    required = {re.split(r"[ \[<>=]", line)[0] for line in requirements()}
+    lines = requirements() + requirements(*SERVING_EXTRAS)
+    required = {re.split(r"[ \[<>=]", line)[0] for line in lines}
     needed = {DISTRIBUTIONS.get(name, name) for name in imported}
     # TFDS imports this one without requiring it.
     assert needed | {"importlib_resources"} == required
 
 
-@pytest.mark.parametrize("requirement", requirements())
+@pytest.mark.parametrize(
+    "requirement", requirements() + requirements(*SERVING_EXTRAS)
+)
 def test_every_requirement_has_two_bounds_and_holds_here(requirement):
     from packaging.requirements import Requirement
 

@@ -70,6 +70,20 @@ def _lines(values: flags.FlagValues, group: str) -> dict[str, str]:
     }
 
 
+def stored_flags(model_dir: str) -> flags.FlagValues:
+    """The run's own values of the flags of runs and of data.
+
+    Raises:
+        UserError: see `apply_run_flags`.
+    """
+    values = flags.FlagValues()
+    flags.define_run_flags(values)
+    flags.define_data_flags(values)
+    values(["", f"--model_dir={model_dir}"])
+    apply_run_flags(values)
+    return values
+
+
 def apply_run_flags(values: flags.FlagValues) -> None:
     """Gives every flag that was not on the command line the run's value.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from kgpm import data
 from kgpm.cli import flags
-from kgpm.cli.run_flags import apply_run_flags
+from kgpm.cli.run_flags import stored_flags
 from kgpm.cli.training_job import check_pixels
 from kgpm.cli.training_job import load_split
 from kgpm.errors import UserError
@@ -29,12 +29,8 @@ def open_run(values: flags.FlagValues) -> tuple[Any, data.ImageSet]:
         UserError: if there is no run, or the images do not suit the model.
     """
     model = load_model(values.model_dir, values.checkpoint)
-    of_run = flags.FlagValues()
-    flags.define_run_flags(of_run)
-    of_run(["", f"--model_dir={values.model_dir}"])
-    apply_run_flags(of_run)
     data_values = copy.deepcopy(values)
-    data_values.seed = of_run.seed
+    data_values.seed = stored_flags(values.model_dir).seed
     images = load_split(data_values, values.split)
     if tuple(images.image_shape) != tuple(model.image_shape):
         raise UserError(

@@ -38,6 +38,7 @@ class Source:
         nearest: resized to the nearest pixels, which keeps binary images
             binary, instead of area means.
         note: what a report must say about the splits or the size.
+        licence: of the images, as their publishers state it.
     """
 
     tfds_name: str | None
@@ -51,24 +52,32 @@ class Source:
     binary_codes: bool = False
     nearest: bool = False
     note: str = ""
+    licence: str = "none stated by its publishers"
 
+
+_MNIST_LICENCE = "CC BY-SA 3.0 (Y. LeCun, C. Cortes)"
+_OMNIGLOT_LICENCE = "MIT (B. Lake)"
 
 SOURCES: dict[str, Source] = {
     DIGITS: Source(
-        None, note="scikit-learn's 8x8 digits, stratified 80/20 split"
+        None,
+        note="scikit-learn's 8x8 digits, stratified 80/20 split",
+        licence="CC BY 4.0 (UCI, Optical Recognition of Handwritten Digits)",
     ),
-    "mnist": Source("mnist"),
+    "mnist": Source("mnist", licence=_MNIST_LICENCE),
     "binarized_mnist": Source(
         "binarized_mnist",
         validation="validation",
         binary_codes=True,
         note="Larochelle's fixed binarisation",
+        licence=_MNIST_LICENCE,
     ),
-    "fashion_mnist": Source("fashion_mnist"),
+    "fashion_mnist": Source("fashion_mnist", licence="MIT (Zalando SE)"),
     "omniglot": Source(
         "omniglot",
         invert=True,
         note="background (train) / evaluation (test) characters",
+        licence=_OMNIGLOT_LICENCE,
     ),
     "omniglot_26": Source(
         "omniglot",
@@ -78,8 +87,14 @@ SOURCES: dict[str, Source] = {
         nearest=True,
         note="nearest pixels, background (train) / evaluation (test) "
         "characters",
+        licence=_OMNIGLOT_LICENCE,
     ),
-    OMNIGLOT_BURDA: Source("omniglot", num_validation=1345, invert=True),
+    OMNIGLOT_BURDA: Source(
+        "omniglot",
+        num_validation=1345,
+        invert=True,
+        licence=_OMNIGLOT_LICENCE,
+    ),
     "cifar10": Source("cifar10", image_size=32, channels=3),
     "cifar100": Source("cifar100", image_size=32, channels=3),
     "celeb_a": Source(
@@ -88,6 +103,7 @@ SOURCES: dict[str, Source] = {
         channels=3,
         validation="validation",
         note="whole image, not cropped",
+        licence="non-commercial research alone (CelebA agreement)",
     ),
     "imagenet_resized/32x32": Source(
         "imagenet_resized/32x32",
@@ -95,6 +111,7 @@ SOURCES: dict[str, Source] = {
         channels=3,
         test="validation",
         note="the official validation split is the test split",
+        licence="non-commercial research and teaching (ImageNet terms)",
     ),
     "dmlab": Source(
         "dmlab",
@@ -118,6 +135,13 @@ def get_source(name: str) -> Source:
         f"Unknown data set {name!r}, expected a folder of images or one of: "
         f"{', '.join(SOURCES)}.{_suggestion(name, SOURCES)}"
     )
+
+
+def licence_of(name: str) -> str:
+    """The licence of a data set's images, or of a folder's."""
+    if name in SOURCES:
+        return SOURCES[name].licence
+    return "that of the folder's own images"
 
 
 def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:

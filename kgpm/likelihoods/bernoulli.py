@@ -23,6 +23,7 @@ class Bernoulli(Likelihood):
     """
 
     name = "bernoulli"
+    pixels = "that are exactly 0 or 1"
 
     def num_parameters(self, channels: int) -> int:
         return channels
@@ -60,3 +61,6 @@ class Bernoulli(Likelihood):
                 f"likelihood, received {images[grey][0]}; binarise the images "
                 "or choose another likelihood."
             )
+
+    def can_score(self, images: Any) -> Any:
+        return tf.logical_or(images == 0.0, images == 1.0)

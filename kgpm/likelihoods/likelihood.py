@@ -28,6 +28,8 @@ class Likelihood(abc.ABC):
     # log2 of the number of bins, where the density of a dequantised pixel on
     # [0, 1] has to be turned into the probability of one of its 256 values.
     dequantization_bits = 0.0
+    # Which pixels it can score, to end a sentence with.
+    pixels = "in [0, 1]"
 
     @abc.abstractmethod
     def num_parameters(self, channels: int) -> int:
@@ -111,6 +113,14 @@ class Likelihood(abc.ABC):
                 f"received values from {low} to {high}; divide 8-bit images "
                 "by 255 and remove NaN pixels."
             )
+
+    def can_score(self, images: Any) -> Any:
+        """Whether each pixel is one that this likelihood is for.
+
+        The check of `validate` for a graph: booleans of the images' shape,
+        false for NaN.
+        """
+        return tf.logical_and(images >= 0.0, images <= 1.0)
 
     def get_config(self) -> dict:
         """The constructor's arguments."""

@@ -148,6 +148,10 @@ class GPM(MemoryModel):
             keys = self.ordering_lstm(codes, weights)
         return self.memory.write(codes, weights, seed, training, keys)
 
+    @property
+    def streams(self) -> bool:
+        return not (self.depends_on_order or self.mixes_images)
+
     def update(
         self, images: Any, statistics: Any = None, weights: Any = None
     ) -> Any:

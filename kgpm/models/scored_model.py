@@ -43,6 +43,11 @@ class ScoredModel(ImageModel):
         return False
 
     @property
+    def streams(self) -> bool:
+        """Whether images can be added to a memory and taken out again."""
+        return False
+
+    @property
     def mixes_images(self) -> bool:
         """Whether a code also depends on the other images of its episode."""
         return False

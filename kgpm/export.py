@@ -1,0 +1,109 @@
+"""Exports a run's model for TensorFlow Serving and other servers.
+
+Writes `--export_dir/<version>/`: a SavedModel with named signatures (write,
+read, denoise, generate, score, ...), a model card and requests for warming up,
+and beside the versions what a server needs. No half version is ever seen, and
+none is overwritten.
+
+Example:
+
+    python -m kgpm.export --model_dir=runs/digits \\
+        --export_dir=saved_models/digits
+"""
+
+import sys
+
+from kgpm.cli import flags
+from kgpm.cli.flag_groups import definers
+from kgpm.cli.main import run
+from kgpm.errors import UserError
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the flags of this program."""
+    string, integer, _, _, enum = definers(values, "program")
+    string("model_dir", None, "Directory of the run. Required.")
+    enum(
+        "checkpoint",
+        "best",
+        ["best", "last"],
+        "Which model of the run: that of the lowest validation bound, or that "
+        "of the last epoch.",
+    )
+    string(
+        "export_dir",
+        None,
+        "Directory of all versions; its name is the name of the served model. "
+        "Required.",
+    )
+    integer(
+        "version",
+        None,
+        "Number of the version; without it one more than the highest there.",
+        lower_bound=1,
+    )
+    integer(
+        "max_answer_mb",
+        32,
+        "Largest answer that the model gives, in MiB of float32; a request "
+        "for more is refused.",
+        lower_bound=1,
+        upper_bound=4096,
+    )
+
+
+def check(values: flags.FlagValues) -> None:
+    """Refuses what cannot be exported before TensorFlow loads."""
+    from pathlib import Path
+
+    from kgpm.serving.versions import new_version_path
+    from kgpm.training.run_directory import RunDirectory
+
+    RunDirectory(values.model_dir).require()
+    if not values.export_dir:
+        raise UserError(
+            "--export_dir is required: name a directory, such as "
+            "saved_models/NAME"
+        )
+    new_version_path(Path(values.export_dir), values.version)
+
+
+def main(values: flags.FlagValues) -> None:
+    """Exports the model."""
+    # Imported here so that --help does not wait for TensorFlow.
+    from kgpm.cli.run_flags import stored_flags
+    from kgpm.data.sources import licence_of
+    from kgpm.serving import export_model
+    from kgpm.serving.warmup import can_write_warmup
+    from kgpm.training.files import read_json
+    from kgpm.training.run_directory import RunDirectory
+    from kgpm.training.stored_model import load_model
+
+    directory = RunDirectory(values.model_dir)
+    lines = directory.flags.read_text(encoding="utf-8").splitlines()
+    path = export_model(
+        load_model(values.model_dir, values.checkpoint),
+        values.export_dir,
+        version=values.version,
+        max_numbers=values.max_answer_mb * 2**18,
+        metrics=read_json(directory.metrics_json)
+        if values.checkpoint == "best"
+        else None,
+        # Where the images lay is nobody else's concern.
+        flags="\n".join(
+            line
+            for line in lines
+            if line.startswith("--") and not line.startswith("--data_dir=")
+        ),
+        licence=licence_of(stored_flags(values.model_dir).dataset),
+    )
+    if not can_write_warmup():
+        print(
+            "no requests for warming up were written: they need pip install "
+            "'kgpm[serving]'"
+        )
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(run("kgpm.export", main, define_flags, __doc__, check=check))

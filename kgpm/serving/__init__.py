@@ -1,0 +1,20 @@
+"""Models outside Python: exports, servers and their client.
+
+Each name loads its module on first use: an exported model needs no Keras.
+"""
+
+import importlib
+from typing import Any
+
+_NAMES = {
+    "ExportedModel": "kgpm.serving.exported_model",
+    "export_model": "kgpm.serving.export",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'kgpm.serving' has no attribute {name!r}")

@@ -1,0 +1,151 @@
+"""A model as it was exported, in this process and in NumPy."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kgpm.errors import UserError
+from kgpm.serving.versions import SIGNATURES_FILE
+from kgpm.serving.versions import latest_version
+
+
+class ExportedModel:
+    """Answers the signatures of an export, without Keras and TFP.
+
+    Calls are independent of each other and may come from several threads.
+
+    Args:
+        export_dir: what `kgpm.export` wrote; the latest version in it is
+            taken.
+        version: another one.
+
+    Raises:
+        UserError: no such export, or files that TensorFlow cannot load.
+    """
+
+    def __init__(
+        self, export_dir: str | os.PathLike, version: int | None = None
+    ) -> None:
+        self.path = latest_version(Path(export_dir), version)
+        self.version = int(self.path.name)
+        self.name = self.path.parent.resolve().name
+        try:
+            self._loaded = tf.saved_model.load(str(self.path))
+            text = (self.path / SIGNATURES_FILE).read_text(encoding="utf-8")
+            self.signatures: dict[str, Any] = json.loads(text)
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{self.path} could not be loaded as an export of this "
+                f"package ({reason}): export again"
+            ) from error
+        self._functions = {
+            name: self._loaded.signatures[name] for name in self.signatures
+        }
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """`(H, W, C)` of the images that it takes."""
+        inputs = self.signatures["serving_default"]["inputs"]
+        return tuple(inputs["episode"]["shape"][2:])
+
+    def call(
+        self, signature: str, inputs: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Answers one request.
+
+        Args:
+            signature: name of a signature.
+            inputs: an array for each of its inputs, by name; more are not
+                taken.
+
+        Returns:
+            An array for each output.
+
+        Raises:
+            UserError: an unknown signature, and inputs that are missing, too
+                many, not numbers, of another shape or with other values than
+                the signature takes.
+        """
+        tensors = self._tensors(signature, inputs)
+        try:
+            outputs = self._functions[signature](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(sentence_of(error.message)) from error
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def _tensors(
+        self, signature: str, inputs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        if signature not in self.signatures:
+            raise UserError(
+                "Expected signature_name to be one of "
+                f"{', '.join(self.signatures)}, received {signature!r}."
+            )
+        specs = self.signatures[signature]["inputs"]
+        if set(specs) != set(inputs):
+            raise UserError(
+                f"Expected the inputs {', '.join(specs)} for {signature}, "
+                f"received {', '.join(map(str, inputs)) or 'none'}."
+            )
+        return {
+            name: _tensor(name, inputs[name], spec)
+            for name, spec in specs.items()
+        }
+
+
+def _tensor(name: str, value: Any, spec: Mapping[str, Any]) -> Any:
+    dtype = np.dtype(spec["dtype"])
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise UserError(
+            f"Expected {name} to be an array, received lists of different "
+            "lengths."
+        ) from None
+    integers = np.issubdtype(dtype, np.integer)
+    kinds = "iu" if integers else "fiub"
+    if array.size and array.dtype.kind not in kinds:
+        raise UserError(
+            f"Expected {name} of dtype {dtype}, received {array.dtype}."
+        )
+    shape = spec["shape"]
+    if array.ndim != len(shape) or any(
+        size not in (-1, found)
+        for size, found in zip(shape, array.shape, strict=False)
+    ):
+        letters = ", ".join("n" if size < 0 else str(size) for size in shape)
+        raise UserError(
+            f"Expected {name} of shape [{letters}], received "
+            f"{list(array.shape)}."
+        )
+    if integers and array.size:
+        limits = np.iinfo(dtype)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise UserError(
+                f"Expected {name} within {dtype}, received a number outside."
+            )
+    with np.errstate(over="ignore"):
+        return tf.constant(array.astype(dtype))
+
+
+def sentence_of(message: str) -> str:
+    """The sentence of a check in the graph, out of TensorFlow's report.
+
+    Args:
+        message: of a `tf.errors.OpError`.
+    """
+    _, found, rest = message.partition("assertion failed: ")
+    lines = (rest or message).strip().splitlines()
+    if not found:
+        return lines[0] if lines else "the model could not answer"
+    # [first] [second]: the brackets are TensorFlow's, around each part. What
+    # follows is where in the graph it stood.
+    line = lines[0]
+    parts = line[: line.rfind("]") + 1][1:-1].split("] [")
+    return " ".join(parts).replace(" ,", ",")
