@@ -89,11 +89,12 @@ def main(values: flags.FlagValues) -> None:
         metrics=read_json(directory.metrics_json)
         if values.checkpoint == "best"
         else None,
-        # Where the images lay is nobody else's concern.
+        # Where things lay is nobody else's concern.
         flags="\n".join(
             line
             for line in lines
-            if line.startswith("--") and not line.startswith("--data_dir=")
+            if line.startswith("--")
+            and not line.startswith(("--data_dir=", "--model_dir="))
         ),
         licence=licence_of(stored_flags(values.model_dir).dataset),
     )

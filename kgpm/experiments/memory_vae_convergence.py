@@ -95,6 +95,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
             },
             f"NMSE, {len(test):,} test images",
             seeds_title(values.num_seeds),
+            log_x=True,
         ),
     ]
     picture = path.with_suffix(".png")

@@ -157,8 +157,12 @@ class LatentModel(ImportanceWeightedModel):
         first = self.likelihood.point(self.decode(latents), threshold)
         if isinstance(num_steps, int) and num_steps == 1:
             return first[:, None]
-        rest = self.denoise(first, memory, num_steps - 1, threshold)
-        return ops.concatenate([first[:, None], rest], axis=1)
+        reads = num_steps - 1
+        if not isinstance(num_steps, int):
+            # It may be 1, and a stack of no reads has no shape.
+            reads = ops.maximum(reads, 1)
+        rest = self.denoise(first, memory, reads, threshold)
+        return ops.concatenate([first[:, None], rest], axis=1)[:, :num_steps]
 
     def energy(self, images: Any, memory: Any = None) -> Any:
         """Free energy of patterns under a fixed memory and the mean read.

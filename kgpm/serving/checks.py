@@ -58,7 +58,8 @@ def checked_shape(
         The same tensor, behind the check.
     """
     # A server may feed another shape than the signature has. `tf.shape` of a
-    # tensor of known shape is a constant; that of this one is not.
+    # tensor of known shape is a constant; that of this one is not, as long as
+    # one of its axes may have any size.
     fed = tf.shape(tf.raw_ops.PlaceholderWithDefault(input=value, shape=None))
     rank = len(shape)
     expected = tf.constant([-1 if size is None else size for size in shape])
@@ -68,10 +69,9 @@ def checked_shape(
     right &= tf.shape(fed)[0] == rank
     right &= tf.reduce_all(compared[:at_least_one] > 0)
     letters = ", ".join("n" if size is None else str(size) for size in shape)
-    value = guarded(
+    return guarded(
         value, right, f"Expected {name} of shape [{letters}], received", fed
     )
-    return tf.ensure_shape(value, list(shape))
 
 
 def checked_finite(name: str, value: Any) -> Any:

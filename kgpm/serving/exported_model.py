@@ -1,7 +1,10 @@
 """A model as it was exported, in this process and in NumPy."""
 
+import contextlib
 import json
+import logging
 import os
+from collections.abc import Iterator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,8 @@ class ExportedModel:
         self.version = int(self.path.name)
         self.name = self.path.parent.resolve().name
         try:
-            self._loaded = tf.saved_model.load(str(self.path))
+            with _without_talk_of_gradients():
+                self._loaded = tf.saved_model.load(str(self.path))
             text = (self.path / SIGNATURES_FILE).read_text(encoding="utf-8")
             self.signatures: dict[str, Any] = json.loads(text)
         except (OSError, ValueError, tf.errors.OpError) as error:
@@ -97,6 +101,21 @@ class ExportedModel:
             name: _tensor(name, inputs[name], spec)
             for name, spec in specs.items()
         }
+
+
+@contextlib.contextmanager
+def _without_talk_of_gradients() -> Iterator[None]:
+    """TensorFlow warns of each function that could not be trained on."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "unsaved custom gradients" not in record.getMessage()
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def _tensor(name: str, value: Any, spec: Mapping[str, Any]) -> Any:

@@ -63,14 +63,15 @@ def model_card(
 _AXES = {"episode": "BT", "memory_images": "BT", "images": "BSQ"}
 
 _CONVENTIONS = """\
-Any size where a shape has a letter: B episodes, T images in one, Q queries or
-samples, S steps. A
-memory that `write` returned travels with each request as its `memory_...`
-tensors; the server keeps nothing. `memory_id` says which model wrote it: a
-memory of another model, or of other weights, is refused. `score` takes pixels
-{pixels}, and its terms are in nats per image. The same `seed` gives the same
-answer. An answer has at most {max_numbers:,} numbers; what cannot be answered
-is refused with one sentence."""
+Axes of any size have letters: B episodes, T images in one, Q queries or
+samples, S steps. A memory that `write` returned travels with each request as
+its `memory_...` tensors; the server keeps nothing. `memory_id` says which model
+wrote it: a memory of another model, or of other weights, is refused. The same
+`seed` gives the same answer. What cannot be answered is refused with one
+sentence.
+
+- `score` takes pixels {pixels}; its terms are in nats per image.
+- An answer has at most {max_numbers:,} numbers."""
 
 
 def _section(name: str, signature: Mapping[str, Any]) -> str:

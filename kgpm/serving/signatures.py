@@ -182,14 +182,13 @@ class Signatures:
         pixels = tf.TensorShape(self.model.image_shape).num_elements()
         steps = checks.checked_count("steps", steps)
         num_samples = checks.checked_count("num_samples", num_samples)
-        num_samples = self._bounded(
-            num_samples, [steps, batch, pixels], "steps x samples"
-        )
+        # Each of them alone could ask for more memory than there is.
+        each, what = [batch, pixels], "steps x samples"
         images = self.model.generate(
             value,
-            num_samples=num_samples,
-            num_steps=steps,
-            seed=checks.checked_shape("seed", seed, (2,)),
+            num_samples=self._bounded(num_samples, [steps, *each], what),
+            num_steps=self._bounded(steps, [num_samples, *each], what),
+            seed=seed,
         )
         return {"images": images}
 
@@ -198,7 +197,6 @@ class Signatures:
         query, value = self._query_and_memory(
             query, memory, self.model.likelihood
         )
-        seed = checks.checked_shape("seed", seed, (2,))
         terms = self.model.query_terms(query, value, seed)
         terms = {k: terms[k] for k in self.model.term_names if k in terms}
         return {"nelbo": ops.nelbo(terms), **terms}

@@ -1,5 +1,6 @@
 """One pair of labelled axes with bars."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,14 @@ class BarPanel:
         bars: name -> a value, or a pair of a value and its error.
         x_label: text of the horizontal axis, with its unit.
         title: text above the axes.
+        log_x: whether the horizontal axis is logarithmic, from a power of ten
+            below the least bar.
     """
 
     bars: Mapping[str, Any]
     x_label: str
     title: str = ""
+    log_x: bool = False
 
     def draw(self, axes: Any) -> None:
         """Draws onto matplotlib `axes`."""
@@ -47,7 +51,15 @@ class BarPanel:
             )
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.invert_yaxis()
-        axes.set_xlim(0.0, 1.25 * max(v + (e or 0.0) for v, e in pairs))
+        highest = max(v + (e or 0.0) for v, e in pairs)
+        if self.log_x:
+            least = min(value for value, _ in pairs)
+            first = 10.0 ** math.floor(math.log10(least))
+            axes.set_xscale("log")
+            # Room for the numbers behind the bars.
+            axes.set_xlim(first, first * (highest / first) ** 1.25)
+        else:
+            axes.set_xlim(0.0, 1.25 * highest)
         axes.set_xlabel(self.x_label)
         axes.set_title(self.title, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)

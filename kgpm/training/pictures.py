@@ -132,13 +132,15 @@ def sheet(
 def line_plot(
     panels: Sequence[Panel | BarPanel], path: str | os.PathLike
 ) -> None:
-    """Draws `panels` side by side into a PNG file."""
+    """Draws `panels` side by side into a PNG file, at most three in a row."""
+    rows = math.ceil(len(panels) / 3)
+    columns = math.ceil(len(panels) / rows)
     figure = Figure(
-        figsize=(5.2 * len(panels), 3.9), dpi=_DPI, layout="constrained"
+        figsize=(5.2 * columns, 3.9 * rows), dpi=_DPI, layout="constrained"
     )
     FigureCanvasAgg(figure)
     for index, panel in enumerate(panels):
-        panel.draw(figure.add_subplot(1, len(panels), index + 1))
+        panel.draw(figure.add_subplot(rows, columns, index + 1))
     with _png(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)
 

@@ -184,6 +184,31 @@ def test_forgotten_codes_were_never_written(count):
         )
 
 
+def test_a_code_encoded_again_is_forgotten_too():
+    """In another batch, a float32 network gives a code that differs by 1e-7.
+
+    What that leaves in the statistics must not become a row of the memory.
+    """
+    layer = PseudoInverseMemory(memory_size=8, code_size=C)
+    layer.build()
+    generator = np.random.default_rng(5)
+    kept = generator.normal(size=(1, 3, C)).astype("float32")
+    other = generator.normal(size=(1, 30, C)).astype("float32")
+    statistics = layer.accumulate(np.concatenate([kept, other], axis=1))
+    again = other * (1.0 + 1e-7 * generator.normal(size=other.shape))
+    for position in range(30):
+        code = again[:, position : position + 1].astype("float32")
+        statistics -= layer.accumulate(code)
+    memory = layer.write_statistics(statistics)
+    # What is read lies in the span of what was kept.
+    basis = np.linalg.qr(kept[0].T.astype("float64"))[0]
+    np.testing.assert_allclose(
+        layer.read(other, memory)[0],
+        other[0] @ basis @ basis.T,
+        atol=1e-3,
+    )
+
+
 def test_nothing_written_is_a_zero_memory_that_reads_zero():
     layer = make()
     queries = draw_codes(5)

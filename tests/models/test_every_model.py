@@ -190,6 +190,20 @@ def test_generate_begins_with_the_draw_and_then_reads(
     assert np.any(other.numpy() != first.numpy())
 
 
+def test_the_number_of_steps_may_be_a_tensor(model, images):
+    if not model.has_prior:
+        pytest.skip("there is nothing to draw from")
+    memory = memory_of(model, images)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+    def generate(steps):
+        return model.generate(memory, num_samples=2, num_steps=steps, seed=5)
+
+    for steps in (1, 2, 3):
+        expected = model.generate(memory, 2, num_steps=steps, seed=5)
+        np.testing.assert_allclose(generate(steps), expected, atol=1e-5)
+
+
 def test_held_out_is_a_write_without_the_image(memory_model, images):
     """Averaged over seeds, because the draws differ."""
     weights = np.ones((3, 5), "float32")

@@ -212,3 +212,25 @@ def test_bars_are_as_long_as_their_values(tmp_path):
     path = tmp_path / "bars.png"
     pictures.line_plot([BarPanel({"one": 0.25}, "NMSE")], path)
     assert read(path).std() > 0.0
+
+
+def test_bars_over_decades_begin_below_the_least(tmp_path):
+    axes = Figure().add_subplot()
+    bars = {"one": 0.042, "other": (1.9, 0.1)}
+    BarPanel(bars, "NMSE", log_x=True).draw(axes)
+    assert axes.get_xscale() == "log"
+    low, high = axes.get_xlim()
+    assert low == pytest.approx(0.01)
+    assert high > 2.0
+
+
+def test_many_panels_take_two_rows(tmp_path):
+    panel = BarPanel({"one": 0.25}, "NMSE")
+    shapes = {}
+    for count in (1, 3, 4):
+        path = tmp_path / f"{count}.png"
+        pictures.line_plot([panel] * count, path)
+        shapes[count] = read(path).shape[:2]
+    (height, width), (_, wide) = shapes[1], shapes[3]
+    assert wide == 3 * width
+    assert shapes[4] == (2 * height, 2 * width)
