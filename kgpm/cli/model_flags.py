@@ -1,7 +1,5 @@
 """The flags of the models: one for each argument of a constructor."""
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
 from kgpm.cli.flag_groups import FlagValues
@@ -365,7 +363,7 @@ def define_model_flags(values: FlagValues) -> None:
 
 
 def model_arguments(
-    values: FlagValues, constructor: Callable[..., Any]
+    values: FlagValues, constructor: type[Any]
 ) -> dict[str, Any]:
     """Picks the model flags that a constructor takes.
 
@@ -381,7 +379,7 @@ def model_arguments(
         UserError: if a flag was given another value than its default and the
             constructor has no such argument.
     """
-    taken = inspect.signature(constructor).parameters
+    taken = constructor.constructor_arguments()
     arguments = {}
     for flag in flags_in_group(values, "model"):
         if flag.name == "model":
@@ -389,7 +387,7 @@ def model_arguments(
         if flag.name in taken:
             value = flag.value
             if value is None:
-                value = taken[flag.name].default
+                value = taken[flag.name]
             arguments[flag.name] = value
         elif flag.value != flag.default:
             names = [

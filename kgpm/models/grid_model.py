@@ -53,7 +53,7 @@ class GridModel(LatentModel):
 
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
-        embedding_dim: length of a vector.
+        embedding_dim: D, length of a vector.
         likelihood: a `kgpm.likelihoods.Likelihood` or its name; the name
             `fixed_gaussian` means `FixedGaussian(data_variance)`.
         data_variance: of the pixels of the training images on [0, 1]: that
@@ -70,14 +70,14 @@ class GridModel(LatentModel):
 
     def __init__(
         self,
-        image_shape: tuple,
-        embedding_dim: int,
-        likelihood: Any,
-        data_variance: float,
-        width: int | list | tuple,
-        residual_width: int,
-        num_blocks: int,
-        share_blocks: bool,
+        image_shape: tuple = (32, 32, 3),
+        embedding_dim: int = 64,
+        likelihood: Any = "fixed_gaussian",
+        data_variance: float = 0.0633,
+        width: int | list | tuple = (64, 128),
+        residual_width: int = 32,
+        num_blocks: int = 2,
+        share_blocks: bool = False,
         **kwargs: Any,
     ) -> None:
         check_positive(data_variance=data_variance)
@@ -109,6 +109,8 @@ class GridModel(LatentModel):
         self.code_size = self.latent_size = self.num_vectors * embedding_dim
         # What turns the published losses into nats.
         self.nats_per_nmse = 0.5 * math.prod(self.image_shape)
+        # What a subclass adds it builds in its constructor too.
+        self.built = True
 
     # Latents are as the images say, without noise.
     draws_latents = False

@@ -1,5 +1,6 @@
 """Images and their likelihood, which all models share."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from kgpm.errors import UserError
 from kgpm.layers import check_image_shape
 from kgpm.models.bound_model import BoundModel
 from kgpm.models.bound_model import unpack_batch
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class ImageModel(BoundModel):
@@ -35,6 +38,34 @@ class ImageModel(BoundModel):
         self.policy_of_layers = keras.config.dtype_policy().name
         self.image_shape = check_image_shape(image_shape)
         self.likelihood = likelihoods.get(likelihood)
+
+    @classmethod
+    def constructor_arguments(cls) -> dict[str, Any]:
+        """The arguments of the constructor, each with its default.
+
+        `**kwargs` are those of the base, as far as that one stands without
+        arguments. Where it does not, a subclass says what it is given, and
+        what is left is Keras's.
+        """
+        arguments: dict[str, Any] = {}
+        for owner in cls.__mro__:
+            if "__init__" not in vars(owner):
+                continue
+            _, *named = inspect.signature(
+                vars(owner)["__init__"]
+            ).parameters.values()
+            kinds = {parameter.kind for parameter in named}
+            defaults = {
+                parameter.name: parameter.default
+                for parameter in named
+                if parameter.kind not in _VARIADIC
+            }
+            if arguments and inspect.Parameter.empty in defaults.values():
+                break
+            arguments = {**defaults, **arguments}
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                break
+        return arguments
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`, after a look at the first batches' pixels.

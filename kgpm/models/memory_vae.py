@@ -30,15 +30,8 @@ class MemoryVAE(GridModel):
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
         memory_size: K, rows of the memory.
-        embedding_dim: D, length of a row.
         similarity: `l2`, `cosine`, or `reference`, see `SoftMemory`.
-        likelihood: see `GridModel`, as all that follow.
-        data_variance: see there.
-        width: see there.
-        residual_width: see there.
-        num_blocks: see there.
-        share_blocks: see there.
-        **kwargs: of `keras.Model`.
+        **kwargs: of `GridModel`.
 
     Raises:
         UserError: arguments that make no model.
@@ -63,34 +56,16 @@ class MemoryVAE(GridModel):
         self,
         image_shape: tuple = (32, 32, 3),
         memory_size: int = 512,
-        embedding_dim: int = 64,
         similarity: str = "l2",
-        likelihood: Any = "fixed_gaussian",
-        data_variance: float = 0.0633,
-        width: int | list | tuple = (64, 128),
-        residual_width: int = 32,
-        num_blocks: int = 2,
-        share_blocks: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            image_shape,
-            embedding_dim,
-            likelihood,
-            data_variance,
-            width,
-            residual_width,
-            num_blocks,
-            share_blocks,
-            **kwargs,
-        )
+        super().__init__(image_shape, **kwargs)
         self.memory = SoftMemory(
-            memory_size, embedding_dim, similarity, name="memory"
+            memory_size, self.embedding_dim, similarity, name="memory"
         )
         self.memory.build()
         self.memory_size = memory_size
         self.log_memory_size = math.log(memory_size)
-        self.built = True
 
     def figure_metrics(self) -> dict[str, keras.metrics.Metric]:
         return {

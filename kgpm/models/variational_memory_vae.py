@@ -28,9 +28,6 @@ class VariationalMemoryVAE(MemoryVAE):
 
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
-        memory_size: K, rows of the memory.
-        embedding_dim: D, length of a row.
-        similarity: see `SoftMemory`.
         temperature: of the relaxed draw.
         **kwargs: of `MemoryVAE`.
 
@@ -49,32 +46,11 @@ class VariationalMemoryVAE(MemoryVAE):
     def __init__(
         self,
         image_shape: tuple = (32, 32, 3),
-        memory_size: int = 512,
-        embedding_dim: int = 64,
-        similarity: str = "l2",
-        likelihood: Any = "fixed_gaussian",
-        data_variance: float = 0.0633,
-        width: int | list | tuple = (64, 128),
-        residual_width: int = 32,
-        num_blocks: int = 2,
-        share_blocks: bool = False,
         temperature: float = 1.0,
         **kwargs: Any,
     ) -> None:
         check_positive(temperature=temperature)
-        super().__init__(
-            image_shape,
-            memory_size,
-            embedding_dim,
-            similarity,
-            likelihood,
-            data_variance,
-            width,
-            residual_width,
-            num_blocks,
-            share_blocks,
-            **kwargs,
-        )
+        super().__init__(image_shape, **kwargs)
         self.temperature = temperature
 
     def bottleneck(

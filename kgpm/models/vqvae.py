@@ -35,7 +35,6 @@ class VQVAE(GridModel):
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
         num_embeddings: K, codes.
-        embedding_dim: D, length of a code.
         commitment_cost: weight of mean|z - sg(e)|^2 beside NMSE.
         codebook: `ema`, codes are running means, or `gradient`.
         decay: of the running means, see `VectorQuantizerEMA`.
@@ -43,13 +42,7 @@ class VQVAE(GridModel):
         prior: `uniform` or `pixel_cnn`.
         prior_width: channels of the PixelCNN.
         prior_blocks: gated blocks of the PixelCNN.
-        likelihood: see `GridModel`, as all that follow.
-        data_variance: see there.
-        width: see there.
-        residual_width: see there.
-        num_blocks: see there.
-        share_blocks: see there.
-        **kwargs: of `keras.Model`.
+        **kwargs: of `GridModel`.
 
     Raises:
         UserError: arguments that make no model.
@@ -72,7 +65,6 @@ class VQVAE(GridModel):
         self,
         image_shape: tuple = (32, 32, 3),
         num_embeddings: int = 512,
-        embedding_dim: int = 64,
         commitment_cost: float = 0.25,
         codebook: str = "ema",
         decay: float = 0.99,
@@ -80,31 +72,15 @@ class VQVAE(GridModel):
         prior: str = "uniform",
         prior_width: int = 64,
         prior_blocks: int = 4,
-        likelihood: Any = "fixed_gaussian",
-        data_variance: float = 0.0633,
-        width: int | list | tuple = (64, 128),
-        residual_width: int = 32,
-        num_blocks: int = 2,
-        share_blocks: bool = False,
         **kwargs: Any,
     ) -> None:
         check_choice("codebook", codebook, tuple(CODEBOOKS))
         check_choice("prior", prior, PRIORS)
-        super().__init__(
-            image_shape,
-            embedding_dim,
-            likelihood,
-            data_variance,
-            width,
-            residual_width,
-            num_blocks,
-            share_blocks,
-            **kwargs,
-        )
+        super().__init__(image_shape, **kwargs)
         self.codebook = codebook
         self.quantizer = CODEBOOKS[codebook](
             num_embeddings,
-            embedding_dim,
+            self.embedding_dim,
             commitment_cost,
             decay,
             restart_below,
@@ -131,7 +107,6 @@ class VQVAE(GridModel):
         }
         if self.quantizer.trains_embeddings:
             self.auxiliary_weights["codebook"] = self.nats_per_nmse
-        self.built = True
 
     def figure_metrics(self) -> dict[str, keras.metrics.Metric]:
         perplexity = CodePerplexity(self.quantizer.num_embeddings)

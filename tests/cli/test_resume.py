@@ -1,6 +1,5 @@
 """A run that broke off ends with the weights of one that did not."""
 
-import inspect
 import json
 import shutil
 
@@ -54,7 +53,7 @@ def run(name, model_dir, *arguments):
         "memory_size": 8 if keyed else 2,
         "window_size": 8,
     }
-    taken = inspect.signature(MODELS[name]).parameters
+    taken = MODELS[name].constructor_arguments()
     small = [*SMALL, f"--model={name}", f"--model_dir={model_dir}"]
     small += [f"--{each}={sizes[each]}" for each in sizes if each in taken]
     if keyed:
