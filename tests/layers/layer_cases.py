@@ -1,0 +1,456 @@
+"""A table of small layers, for the checks of test_all_layers.py."""
+
+import numpy as np
+
+from kgpm import layers
+
+
+def noise(*shape):
+    return np.random.default_rng(1).normal(size=shape).astype("float32")
+
+
+def write_and_sample(layer, codes):
+    if not layer.built:
+        layer.build()
+    memory = layer.write(codes, seed=1, training=True)
+    return memory, layer.sample(codes, memory, seed=2)
+
+
+def write_sample_and_kl(layer, codes):
+    memory, draw = write_and_sample(layer, codes)
+    return memory, draw, layer.kl(memory)
+
+
+def draw_address(layer, w_mean, memory_mean):
+    return layer(w_mean, memory_mean, seed=3)
+
+
+def read_images(layer, images):
+    if not layer.built:
+        layer.build()
+        # A black image and biases of zero meet ReLUs where they are flat.
+        layer.dummies.assign(noise(*layer.dummies.shape))
+    entries = layer.recall({"images": images, "weights": np.ones((2, 3))})
+    codes = layer.encode(images)
+    log_posterior = layer.log_posterior(codes, entries)
+    drawn = layer.draw(codes, entries, log_posterior, 2, seed=3)
+    return drawn, layer.sample_prior(entries, 4, seed=4)["z"]
+
+
+def quantize(layer, inputs):
+    return layer(inputs), sum(layer.losses)
+
+
+ADDRESS = (noise(2, 3, 4), noise(2, 4, 6))
+DRAW = [(2, 3, 4), (2, 3), (2, 3)]
+# Name -> arguments of `run_layer_test`. A new layer adds a line here.
+CASES = {
+    "address_per_slot": dict(
+        layer_class=layers.AddressPosterior,
+        config=dict(memory_size=4, observation_noise=0.5, posterior="per_slot"),
+        inputs=ADDRESS,
+        shapes=DRAW,
+        num_weights=1,
+        call=draw_address,
+    ),
+    "address_analytic": dict(
+        layer_class=layers.AddressPosterior,
+        config=dict(memory_size=4, observation_noise=0.5, posterior="analytic"),
+        inputs=ADDRESS,
+        shapes=DRAW,
+        num_weights=0,
+        call=draw_address,
+    ),
+    "address_isotropic": dict(
+        layer_class=layers.AddressPosterior,
+        config=dict(
+            memory_size=4, observation_noise=0.5, posterior="isotropic"
+        ),
+        inputs=ADDRESS,
+        shapes=DRAW,
+        num_weights=1,
+        call=draw_address,
+    ),
+    "block_memory": dict(
+        layer_class=layers.BlockMemory,
+        config=dict(
+            code_size=6,
+            latent_size=3,
+            num_reads=2,
+            memory_size=12,
+            window_size=8,
+            key_transform="bounded",
+            width=4,
+            hidden_size=5,
+        ),
+        inputs=(noise(2, 4, 6),),
+        # Memory, latents, kl_y and kl_z, log-ratio.
+        shapes=[(2, 12, 12, 3), (2, 4, 3), *[(2, 4)] * 3],
+        # Heads, writer, prior.
+        num_weights=2 * 6 + (4 + 3) + (2 + 3 + 2),
+        num_frozen=4,
+        call=write_and_sample,
+    ),
+    "dense_memory": dict(
+        layer_class=layers.DenseMemory,
+        config=dict(
+            code_size=6,
+            latent_size=3,
+            num_reads=1,
+            projection_size=7,
+            hidden_size=5,
+        ),
+        inputs=(noise(2, 4, 6),),
+        shapes=[(2, 6), (2, 4, 3), *[(2, 4)] * 3],
+        num_weights=2 * 6 + 6,
+        num_frozen=4,
+        call=write_and_sample,
+    ),
+    "dynamic_kanerva_memory": dict(
+        layer_class=layers.DynamicKanervaMemory,
+        config=dict(
+            memory_size=3,
+            code_size=5,
+            observation_noise=0.6,
+            learn_observation_noise=True,
+            address_noise=1.5,
+            num_opt_iters=2,
+        ),
+        inputs=(noise(2, 2, 5),),
+        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
+        num_weights=4,
+        call=write_sample_and_kl,
+    ),
+    "gaussian_head": dict(
+        layer_class=layers.GaussianHead,
+        config=dict(size=3, hidden_size=8),
+        inputs=(noise(2, 4, 5),),
+        shapes=[(2, 4, 3), (2, 4, 3)],
+        num_weights=4,
+    ),
+    "gaussian_head_spectral": dict(
+        layer_class=layers.GaussianHead,
+        config=dict(
+            size=3,
+            hidden_size=8,
+            num_hidden=2,
+            activation="linear",
+            spectral=True,
+        ),
+        inputs=(noise(2, 4, 5),),
+        shapes=[(2, 4, 3), (2, 4, 3)],
+        num_weights=6,
+        num_frozen=2,
+    ),
+    "image_memory": dict(
+        layer_class=layers.ImageMemory,
+        config=dict(
+            image_shape=(5, 6, 1),
+            width=[2, 3],
+            feature_size=4,
+            address_size=3,
+            latent_size=2,
+            hidden_size=6,
+        ),
+        inputs=(noise(2, 3, 5, 6, 1),),
+        shapes=[
+            # Features and maps picked, z.
+            *[(2, 6, 4), (2, 6, 3, 3, 2), (2, 6, 2, 2, 3), (2, 6, 2)],
+            *[(2, 3, 2)] * 3,
+            (2, 4, 2),
+        ],
+        # Two encoders, four dense layers, the learned images.
+        num_weights=2 * 14 + 8 + 1,
+        call=read_images,
+    ),
+    "grid_decoder": dict(
+        layer_class=layers.GridDecoder,
+        config=dict(
+            image_shape=(8, 12, 1),
+            embedding_dim=5,
+            num_parameters=2,
+            width=[4, 6],
+            residual_width=3,
+        ),
+        inputs=(noise(2, 3, 2, 3, 5),),
+        shapes=[(2, 3, 8, 12, 2)],
+        num_weights=2 + 4 + 4,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "grid_encoder": dict(
+        layer_class=layers.GridEncoder,
+        config=dict(
+            image_shape=(8, 12, 1),
+            embedding_dim=5,
+            width=[4, 6],
+            residual_width=3,
+        ),
+        inputs=(noise(2, 3, 8, 12, 1),),
+        shapes=[(2, 3, 2, 3, 5)],
+        num_weights=6 + 4 + 2,
+        bfloat16="float32",
+        model_dir=True,
+    ),
+    "pixel_cnn": dict(
+        layer_class=layers.PixelCNN,
+        config=dict(num_values=4, grid_shape=(3, 2), width=5, num_blocks=1),
+        inputs=(np.arange(24, dtype="int32").reshape(4, 3, 2) % 4,),
+        shapes=[(4, 3, 2, 4)],
+        # An embedding, two blocks of four convolutions, two more.
+        num_weights=1 + 2 * 8 + 4,
+    ),
+    "residual_stack": dict(
+        layer_class=layers.ResidualStack,
+        config=dict(width=4, hidden_width=3),
+        inputs=(noise(2, 5, 6, 4),),
+        shapes=[(2, 5, 6, 4)],
+        num_weights=4,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "residual_stack_shared": dict(
+        layer_class=layers.ResidualStack,
+        config=dict(width=4, hidden_width=3, num_blocks=3, share_blocks=True),
+        inputs=(noise(2, 5, 6, 4),),
+        shapes=[(2, 5, 6, 4)],
+        num_weights=2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "soft_memory": dict(
+        layer_class=layers.SoftMemory,
+        config=dict(memory_size=6, embedding_dim=4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=2,
+        model_dir=True,
+    ),
+    "soft_memory_cosine": dict(
+        layer_class=layers.SoftMemory,
+        config=dict(memory_size=6, embedding_dim=4, similarity="cosine"),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=2,
+        model_dir=True,
+    ),
+    "soft_memory_reference": dict(
+        layer_class=layers.SoftMemory,
+        config=dict(memory_size=6, embedding_dim=4, similarity="reference"),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=1,
+        model_dir=True,
+    ),
+    "vector_quantizer": dict(
+        layer_class=layers.VectorQuantizer,
+        config=dict(num_embeddings=6, embedding_dim=4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4), ()],
+        num_weights=1,
+        num_frozen=2,
+        call=quantize,
+    ),
+    "vector_quantizer_ema": dict(
+        layer_class=layers.VectorQuantizerEMA,
+        config=dict(num_embeddings=6, embedding_dim=4, epsilon=1e-4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=0,
+        num_frozen=4,
+        model_dir=True,
+    ),
+    "skip_encoder": dict(
+        layer_class=layers.SkipEncoder,
+        config=dict(image_shape=(26, 26, 1), feature_size=5, width=[4, 6]),
+        inputs=(noise(2, 3, 26, 26, 1),),
+        shapes=[(2, 3, 5), (2, 3, 13, 13, 4), (2, 3, 7, 7, 6)],
+        num_weights=14,
+        bfloat16="bfloat16",
+    ),
+    "skip_decoder": dict(
+        layer_class=layers.SkipDecoder,
+        config=dict(
+            image_shape=(28, 25, 1),
+            code_size=5,
+            num_parameters=2,
+            width=[4, 6],
+        ),
+        inputs=(noise(2, 3, 5), noise(2, 3, 14, 13, 4), noise(2, 3, 7, 7, 6)),
+        shapes=[(2, 3, 28, 25, 2)],
+        num_weights=4 + 3 * 4 + 2,
+        call=lambda layer, codes, *skips: layer(codes, skips),
+        bfloat16="bfloat16",
+    ),
+    "evo_norm": dict(
+        layer_class=layers.EvoNormS0,
+        config=dict(groups=2, epsilon=1e-3),
+        inputs=(noise(2, 5, 4, 6),),
+        shapes=[(2, 5, 4, 6)],
+        num_weights=3,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "group_normalization": dict(
+        layer_class=layers.FastGroupNormalization,
+        config=dict(groups=2, epsilon=1e-2),
+        inputs=(noise(2, 5, 4, 6),),
+        shapes=[(2, 5, 4, 6)],
+        num_weights=2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "encoder": dict(
+        layer_class=layers.ImageEncoder,
+        config=dict(
+            image_shape=(9, 12, 2), code_size=5, width=[2, 4], num_blocks=2
+        ),
+        inputs=(noise(2, 9, 12, 2),),
+        shapes=[(2, 5)],
+        num_weights=2 * 2 + 2 * 2 * 2 * 3 + 2,
+        bfloat16="float32",
+        model_dir=True,
+    ),
+    "encoder_without_normalization": dict(
+        layer_class=layers.ImageEncoder,
+        config=dict(
+            image_shape=(8, 8, 1), code_size=5, width=2, normalization="none"
+        ),
+        inputs=(noise(2, 8, 8, 1),),
+        shapes=[(2, 5)],
+        num_weights=2 + 4 + 2,
+        bfloat16="float32",
+    ),
+    "decoder": dict(
+        layer_class=layers.ImageDecoder,
+        config=dict(
+            image_shape=(9, 12, 2),
+            code_size=5,
+            num_parameters=3,
+            width=[2, 4],
+            num_blocks=2,
+        ),
+        inputs=(noise(2, 5),),
+        shapes=[(2, 9, 12, 3)],
+        num_weights=2 + 2 * 2 * 2 * 3 + 2 * 2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "kanerva_memory": dict(
+        layer_class=layers.KanervaMemory,
+        config=dict(
+            memory_size=3,
+            code_size=5,
+            key_size=4,
+            hidden_size=6,
+            observation_noise=0.6,
+        ),
+        inputs=(noise(2, 2, 5),),
+        # Memory, latents, kl_y and kl_z, log-ratio, divergence.
+        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), *[(2, 2)] * 3, (2,)],
+        num_weights=3 + 1 + 3 * 4 + 4,
+        call=write_sample_and_kl,
+    ),
+    "lstm": dict(
+        layer_class=layers.OrderingLSTM,
+        config=dict(code_size=4),
+        inputs=(noise(2, 3, 4),),
+        shapes=[(2, 3, 4)],
+        num_weights=2 * 2 * 3,
+        model_dir=True,
+    ),
+    "memory_direct": dict(
+        layer_class=layers.PseudoInverseMemory,
+        config=dict(
+            memory_size=3,
+            code_size=5,
+            write_refine_steps=1,
+            posterior="per_slot",
+        ),
+        inputs=(noise(2, 4, 5),),
+        shapes=[(2, 3, 5), (2, 4, 5), (2, 4), (2, 4)],
+        num_weights=2,
+        call=write_and_sample,
+    ),
+    "memory_sequential": dict(
+        layer_class=layers.PseudoInverseMemory,
+        config=dict(memory_size=3, code_size=5, writer="sequential"),
+        inputs=(noise(2, 2, 5),),
+        # The nest is flattened with its keys in order.
+        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
+        num_weights=2,
+        call=write_sample_and_kl,
+    ),
+    "residual_block": dict(
+        layer_class=layers.ResidualBlock,
+        config=dict(width=4),
+        inputs=(noise(2, 5, 3, 4),),
+        shapes=[(2, 5, 3, 4)],
+        num_weights=6,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "spectral_dense": dict(
+        layer_class=layers.SpectralDense,
+        config=dict(units=3, activation="relu"),
+        inputs=(noise(2, 4, 5),),
+        shapes=[(2, 4, 3)],
+        num_weights=2,
+        num_frozen=1,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "temporal_shift_block": dict(
+        layer_class=layers.TemporalShiftBlock,
+        config=dict(width=6, stride=2, shift_fraction=0.25),
+        inputs=(noise(6, 5, 4, 4),),
+        shapes=[(6, 3, 2, 6)],
+        num_weights=3 + 3 * 2,
+        num_frozen=3 * 2,
+        bfloat16="bfloat16",
+        call=lambda layer, images: layer(images, length=3),
+    ),
+    "temporal_shift_resnet": dict(
+        layer_class=layers.TemporalShiftResNet,
+        config=dict(
+            image_shape=(9, 12, 2),
+            code_size=5,
+            width=4,
+            num_blocks=1,
+            stem="small",
+        ),
+        inputs=(noise(2, 3, 9, 12, 2),),
+        shapes=[(2, 3, 5)],
+        num_weights=3 + (6 + 3 * 9) + 2,
+        num_frozen=2 + 4 + 3 * 6,
+        bfloat16="float32",
+        model_dir=True,
+    ),
+    "trace_prior": dict(
+        layer_class=layers.TracePrior,
+        config=dict(window_size=8, channels=2, latent_size=3, width=4),
+        inputs=(noise(2, 3, 8, 8, 2),),
+        shapes=[(2, 3, 3), (2, 3, 3)],
+        num_weights=2 + 3 + 2,
+    ),
+    "transposed_decoder": dict(
+        layer_class=layers.TransposedDecoder,
+        config=dict(
+            image_shape=(9, 12, 2), code_size=5, num_parameters=3, width=2
+        ),
+        inputs=(noise(2, 5),),
+        shapes=[(2, 9, 12, 3)],
+        num_weights=4 + 3,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "transposed_convolution": dict(
+        layer_class=layers.TransposedConvolution,
+        config=dict(filters=3, kernel_size=(3, 4), crop=(1, 2)),
+        inputs=(noise(2, 4, 3, 2),),
+        shapes=[(2, 7, 4, 3)],
+        num_weights=2,
+        bfloat16="bfloat16",
+        model_dir=True,
+    ),
+}
