@@ -34,6 +34,7 @@ class TrainingJob:
         run: the run's directory.
         train: training images.
         validation: batches of the validation episodes.
+        test: test images, for the report after the training.
         model: the compiled model, restored if the run is resumed.
         steps_per_epoch: batches of one epoch.
         progress: epochs completed and the best one.
@@ -42,6 +43,7 @@ class TrainingJob:
     run: RunDirectory
     train: data.ImageSet
     validation: Any
+    test: data.ImageSet
     model: Any
     steps_per_epoch: int
     progress: Progress
@@ -64,17 +66,21 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     arguments = flags.model_arguments(values, constructor)
     train = load_split(values, "train")
     validation = load_split(values, "validation")
+    test = load_split(values, "test")
     if "data_variance" in arguments and values.data_variance is None:
         arguments["data_variance"] = pixel_variance(train)
     model = constructor(image_shape=train.image_shape, **arguments)
-    for images in (train, validation):
+    for images in (train, validation, test):
         check_pixels(model.likelihood, images)
     if values.resume:
         check_same_model(run, model)
     # Counted even where a flag says it: episodes that the images cannot fill
     # are refused here.
-    steps_of_data = _steps_of_data(values, train)
+    steps_of_data = _num_batches(values, train, shuffle=True)
     steps = values.steps_per_epoch or steps_of_data
+    # As for the test images, whose batches are not made yet: they would hold
+    # a copy of the images all along.
+    _num_batches(values, test, shuffle=False)
     model.compile(
         _optimizer(values, model, steps),
         kl_warmup_steps=round(values.kl_warmup_epochs * steps),
@@ -87,7 +93,7 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
         progress = restore_backup(run.backup, model)
     batches = _batches(values, validation)
     run.create()
-    return TrainingJob(run, train, batches, model, steps, progress)
+    return TrainingJob(run, train, batches, test, model, steps, progress)
 
 
 def fit(values: flags.FlagValues, job: TrainingJob) -> None:
@@ -130,8 +136,6 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
         OSError: if the table cannot be written.
     """
     best = load_model(values.model_dir, "best")
-    test = load_split(values, "test")
-    check_pixels(best.likelihood, test)
     print(
         f"\nEvaluating epoch {job.progress.best_epoch} (lowest "
         f"val_{job.model.monitor}, "
@@ -139,11 +143,11 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     )
     result = evaluate(
         best,
-        _batches(values, test),
+        _batches(values, job.test),
         seed=values.seed,
         num_importance_samples=values.num_importance_samples,
         split="test",
-        description=test.description,
+        description=job.test.description,
     )
     write_metrics(result, job.run.metrics_json)
     where = values.model_dir
@@ -231,13 +235,15 @@ def _optimizer(
     )
 
 
-def _steps_of_data(values: flags.FlagValues, train: data.ImageSet) -> int:
-    """Batches that the training images make."""
+def _num_batches(
+    values: flags.FlagValues, images: data.ImageSet, shuffle: bool
+) -> int:
+    """Batches that the images make in training or in evaluation."""
     return data.num_batches(
-        train,
+        images,
         values.episode_length,
         values.batch_size,
-        shuffle=True,
+        shuffle=shuffle,
         classes_per_episode=values.classes_per_episode or None,
     )
 
@@ -246,7 +252,7 @@ def _training_batches(values: flags.FlagValues, job: TrainingJob) -> Any:
     """The endless batches from where the run stands."""
     # --steps_per_epoch may cut an epoch of the data short or span several:
     # the place in the data follows from the steps done.
-    whole = _steps_of_data(values, job.train)
+    whole = _num_batches(values, job.train, shuffle=True)
     epoch, skipped = divmod(job.progress.epoch * job.steps_per_epoch, whole)
     batches = data.episodes(
         job.train,

@@ -1,5 +1,6 @@
 """The program as a user runs it."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -105,6 +106,38 @@ def test_bad_input_is_one_sentence_and_exit_code_2(case, in_process, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda test: {"labels": test.labels % 3},
+            "classes_per_episode to be at most the 3 classes of digits test",
+        ),
+        (lambda test: {"images": test.images // 2}, "--likelihood=bernoulli"),
+    ],
+    ids=["too few classes", "grey pixels"],
+)
+def test_what_cannot_be_tested_on_is_refused_at_the_start(
+    change, message, in_process, tmp_path, monkeypatch
+):
+    load_split = training_job.load_split
+
+    def changed(values, split):
+        images = load_split(values, split)
+        wrong = change(images) if split == "test" else {}
+        return dataclasses.replace(images, **wrong)
+
+    monkeypatch.setattr(training_job, "load_split", changed)
+    run_directory = tmp_path / "run"
+    code, err = in_process(
+        f"--model_dir={run_directory}", *SMALL, "--classes_per_episode=4"
+    )
+    assert code == 2, err
+    assert err.startswith("kgpm.train: ") and err.count("\n") == 1, err
+    assert message in err
+    assert not run_directory.exists()
+
+
 def test_pixels_are_checked_by_their_levels():
     bernoulli = get_likelihood("bernoulli")
 
@@ -129,7 +162,13 @@ def test_a_resumed_run_goes_on_where_the_data_were(tmp_path, steps):
 
     def first_batch(epochs_done, skipped):
         job = training_job.TrainingJob(
-            None, images, None, None, steps, Progress(epoch=epochs_done)
+            None,
+            images,
+            None,
+            None,
+            None,
+            steps,
+            Progress(epoch=epochs_done),
         )
         batches = training_job._training_batches(values, job).skip(skipped)
         return next(iter(batches))["images"]
