@@ -65,8 +65,8 @@ def requirements(*extras: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-# What a user has who serves models.
-SERVING_EXTRAS = ("serving",)
+# What a user has who serves models and shows them.
+SERVING_EXTRAS = ("serving", "demo")
 
 
 def test_the_version_is_said_once():
