@@ -27,6 +27,7 @@ PROGRAMS = (
     "generate",
     "denoise",
     "export",
+    "demo",
     "reproduce",
 )
 # Data and models know nothing of each other, whatever their floors.
