@@ -89,7 +89,7 @@ def told_of_writing(model: DemoModel, written: Written) -> Answer:
     number = len(written.images)
     images = f"{number} image{'' if number == 1 else 's'}"
     if not model.has_memory:
-        return Answer(f"{images} taken as they are: no memory.", "")
+        return Answer(f"{images} taken; nothing is written.", "")
     return Answer(
         f"{images} written ({written.images.size:,} pixel values); the "
         f"memory holds {written.num_numbers:,} numbers.",

@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+# Width in CSS pixels of a column: an image of 84 and the gap around it.
+_COLUMN = 90
+
 
 class Cell(NamedTuple):
     """An image of a grid.
@@ -58,7 +61,9 @@ def grid(
         ]
         lines.append(_row(cells))
     kind = "kgpm-grid kgpm-apart" if last_apart else "kgpm-grid"
-    return f"<table class='{kind}'>{''.join(lines)}</table>"
+    # Many columns become narrow instead of leaving the page.
+    style = f"max-width: {_COLUMN * len(header)}px"
+    return f"<table class='{kind}' style='{style}'>{''.join(lines)}</table>"
 
 
 def memory_rows(rows: np.ndarray | None) -> str:

@@ -62,14 +62,16 @@ def build_page(model: DemoModel) -> gr.Blocks:
 def _images_part(model: DemoModel, events: DemoEvents) -> SimpleNamespace:
     examples = example_images(model.image_shape, binary=model.binary)
     height, width, _ = model.image_shape
+    pick = "Click on images to pick them, or add"
+    if not len(examples):
+        pick = "There are no examples for a model of colours: add"
     with gr.Column(elem_classes="kgpm-part"):
         gr.HTML(
             heading(
                 1,
                 "Pick images",
-                "Click on images to pick them, or add your own: they are "
-                f"stretched to {height} x {width} pixels"
-                f"{' of black or white' if model.binary else ''}.",
+                f"{pick} your own: they are stretched to {height} x {width} "
+                f"pixels{' of black or white' if model.binary else ''}.",
             )
         )
         pool = gr.State(examples)
@@ -105,11 +107,12 @@ def _images_part(model: DemoModel, events: DemoEvents) -> SimpleNamespace:
 
 
 def _write_part(model: DemoModel) -> SimpleNamespace:
+    verb = "Write" if model.has_memory else "Take"
     with gr.Column(elem_classes="kgpm-part"):
         gr.HTML(
             heading(
                 2,
-                "Write them",
+                f"{verb} them",
                 "One pass writes all picked images into a new memory, which "
                 "only you see."
                 if model.has_memory
@@ -118,7 +121,6 @@ def _write_part(model: DemoModel) -> SimpleNamespace:
             )
         )
         with gr.Row():
-            verb = "Write" if model.has_memory else "Take"
             button = _button(f"{verb} the picked images", "kgpm-write")
             with gr.Column(scale=3):
                 said = gr.HTML("", elem_id="kgpm-written")

@@ -15,16 +15,16 @@ CSS = """
 .kgpm-controls { align-items: flex-end; }
 .kgpm-said { font-size: 16px; }
 .kgpm-mistake { color: var(--error-text-color); font-weight: 600; }
-.kgpm-grid { border: none; border-collapse: collapse; margin: 0; }
+.kgpm-grid { border: none; border-collapse: collapse; margin: 0;
+  table-layout: fixed; width: 100%; }
 .kgpm-grid tr, .kgpm-grid th, .kgpm-grid td { border: none; }
 .kgpm-grid th, .kgpm-grid td { padding: 2px 3px; font-size: 12px;
   font-weight: normal; text-align: center; vertical-align: top;
-  max-width: 96px; background: none; }
+  background: none; }
 .kgpm-grid th { vertical-align: bottom; }
-.kgpm-grid img { width: 84px; margin: 0; image-rendering: pixelated; }
-.kgpm-grid span { white-space: nowrap; }
-.kgpm-apart th:last-child, .kgpm-apart td:last-child { padding-left: 20px;
-  max-width: 116px; }
+.kgpm-grid img { width: 100%; margin: 0 0 2px; image-rendering: pixelated;
+  outline: 1px solid var(--border-color-primary); }
+.kgpm-apart th:last-child, .kgpm-apart td:last-child { padding-left: 14px; }
 .kgpm-apart td:last-child img { outline: 2px solid var(--primary-600); }
 .kgpm-rows summary { cursor: pointer; }
 .kgpm-rows img { width: 100%; max-width: 800px; margin: 6px 0;

@@ -13,7 +13,7 @@ import numpy as np
 
 from kgpm.serving.demo_html import data_url
 
-# Sides in CSS pixels: of an image to pick, and of the pad.
+# Heights in CSS pixels: of an image to pick, and of the pad.
 TILE = 52
 PAD = 196
 
@@ -39,7 +39,7 @@ _PICKER_CSS = """
 .tile { padding: 2px; line-height: 1; font-size: 11px; cursor: pointer;
   border: 2px solid transparent; border-radius: 4px;
   color: var(--body-text-color); }
-.tile img { width: ${tile}px; height: ${tile}px; margin: 0 0 2px;
+.tile img { height: ${tile}px; width: auto; margin: 0 0 2px;
   image-rendering: pixelated; }
 .tile:hover { border-color: var(--border-color-primary); }
 .tile:focus-visible { outline: 2px solid var(--body-text-color); }
@@ -73,9 +73,10 @@ _PAD = """
 """
 
 _PAD_CSS = """
-canvas { height: ${pad}px; width: calc(${pad}px * ${width} / ${height});
-  max-width: 100%; background: black; image-rendering: pixelated;
-  touch-action: none; cursor: crosshair; border-radius: 4px; }
+canvas { width: calc(${pad}px * ${width} / ${height}); max-width: 100%;
+  aspect-ratio: ${width} / ${height}; background: black;
+  image-rendering: pixelated; touch-action: none; cursor: crosshair;
+  border-radius: 4px; }
 .tools { display: flex; gap: 12px; font-size: 14px; margin-top: 4px; }
 .tools .clear { text-decoration: underline; cursor: pointer; }
 """

@@ -279,7 +279,7 @@ def test_the_page_of_a_model_without_a_memory(without_memory, pool):
     assert not model.has_memory and model.binary
     events = DemoEvents(model)
     said, rows, given, *_ = events.write(pool, [0, 1, 2])
-    assert "3 images taken as they are" in said and rows == ""
+    assert "3 images taken; nothing is written" in said and rows == ""
     assert given.num_numbers == 0 and given.rows is None
     read = (False, [1], "salt_and_pepper", 0.2, 0, None, 2)
     assert "from the given image, no. 2" in events.read(given, *read)[0]
