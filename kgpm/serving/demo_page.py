@@ -64,13 +64,13 @@ def _images_part(model: DemoModel, events: DemoEvents) -> SimpleNamespace:
     height, width, _ = model.image_shape
     pick = "Click on images to pick them, or add"
     if not len(examples):
-        pick = "There are no examples for a model of colours: add"
+        pick = "There are no examples for a model of colours. Add"
     with gr.Column(elem_classes="kgpm-part"):
         gr.HTML(
             heading(
                 1,
                 "Pick images",
-                f"{pick} your own: they are stretched to {height} x {width} "
+                f"{pick} your own, which are stretched to {height} x {width} "
                 f"pixels{' of black or white' if model.binary else ''}.",
             )
         )

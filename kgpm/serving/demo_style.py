@@ -24,7 +24,10 @@ CSS = """
 .kgpm-grid th { vertical-align: bottom; }
 .kgpm-grid img { width: 100%; margin: 0 0 2px; image-rendering: pixelated;
   outline: 1px solid var(--border-color-primary); }
-.kgpm-apart th:last-child, .kgpm-apart td:last-child { padding-left: 14px; }
+.kgpm-grid span { white-space: nowrap; }
+.kgpm-apart { width: calc(100% - 14px); }
+.kgpm-apart th:last-child, .kgpm-apart td:last-child { position: relative;
+  left: 14px; }
 .kgpm-apart td:last-child img { outline: 2px solid var(--primary-600); }
 .kgpm-rows summary { cursor: pointer; }
 .kgpm-rows img { width: 100%; max-width: 800px; margin: 6px 0;
