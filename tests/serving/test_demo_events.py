@@ -24,8 +24,8 @@ from tests.serving.test_demo_images import rgba
 
 
 @pytest.fixture(scope="module")
-def model(small_export):
-    return DemoModel(ExportedModel(small_export))
+def model(exported):
+    return DemoModel(exported)
 
 
 @pytest.fixture(scope="module", params=["grid_autoencoder", "vae"])
