@@ -1,7 +1,8 @@
 """The page in a real browser: Chromium without a window, where it is there.
 
 Screenshots go to the folder that KGPM_SCREENSHOTS names, else to the test's
-own.
+own; KGPM_SCREENSHOTS_EXPORT names the export of a grey model to show instead of
+the small one.
 """
 
 import json
