@@ -28,6 +28,7 @@ PROGRAMS = ("train", "evaluate", "generate", "denoise", "reproduce")
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "absl": "absl-py",
+    "grpc": "grpcio",
     "sklearn": "scikit-learn",
     "tensorflow_serving": "tensorflow-serving-api",
     "tensorflow_datasets": "tensorflow-datasets",

@@ -7,7 +7,9 @@ import importlib
 from typing import Any
 
 _NAMES = {
+    "Client": "kgpm.serving.client",
     "ExportedModel": "kgpm.serving.exported_model",
+    "ServingError": "kgpm.serving.serving_error",
     "export_model": "kgpm.serving.export",
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgpm.errors import UserError
+from kgpm.serving.sentences import sentence_of
 from kgpm.serving.versions import SIGNATURES_FILE
 from kgpm.serving.versions import latest_version
 
@@ -151,20 +152,3 @@ def _tensor(name: str, value: Any, spec: Mapping[str, Any]) -> Any:
             )
     with np.errstate(over="ignore"):
         return tf.constant(array.astype(dtype))
-
-
-def sentence_of(message: str) -> str:
-    """The sentence of a check in the graph, out of TensorFlow's report.
-
-    Args:
-        message: of a `tf.errors.OpError`.
-    """
-    _, found, rest = message.partition("assertion failed: ")
-    lines = (rest or message).strip().splitlines()
-    if not found:
-        return lines[0] if lines else "the model could not answer"
-    # [first] [second]: the brackets are TensorFlow's, around each part. What
-    # follows is where in the graph it stood.
-    line = lines[0]
-    parts = line[: line.rfind("]") + 1][1:-1].split("] [")
-    return " ".join(parts).replace(" ,", ",")

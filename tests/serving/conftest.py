@@ -7,6 +7,7 @@ from kgpm.serving import ExportedModel
 from kgpm.serving import export_model
 from tests.models.conftest import SHAPE
 from tests.models.conftest import make
+from tests.serving import doubles
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,36 @@ def episodes():
     """Two episodes of five binary images."""
     generator = np.random.default_rng(0)
     return (generator.random((2, 5, *SHAPE)) > 0.6).astype("float32")
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Two episodes of three binary images."""
+    generator = np.random.default_rng(0)
+    return generator.integers(0, 2, (2, 3, *SHAPE)).astype("float32")
+
+
+@pytest.fixture(scope="session")
+def requests(exported, images):
+    """Inputs of every signature by its name."""
+    known = {
+        "episode": images,
+        "query": images[:, :2],
+        "seed": np.array([3, 4], "int32"),
+        "steps": np.int32(3),
+        "num_samples": np.int32(2),
+        "batch_size": np.int32(2),
+    }
+    known |= exported.call("prior", {"batch_size": known["batch_size"]})
+    known |= exported.call("write", {"episode": images})
+    return {
+        name: {key: known[key] for key in signature["inputs"]}
+        for name, signature in exported.signatures.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def grpc_address(exported):
+    """A double of TensorFlow Serving in this process, over gRPC."""
+    with doubles.grpc_server(exported) as address:
+        yield address
