@@ -1,7 +1,6 @@
 """Asks a served model, in NumPy."""
 
 import importlib
-import operator
 from collections.abc import Mapping
 from typing import Any
 from typing import Protocol
@@ -10,6 +9,11 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from kgpm.errors import UserError
+from kgpm.serving.client_inputs import changing_inputs
+from kgpm.serving.client_inputs import floats
+from kgpm.serving.client_inputs import int32
+from kgpm.serving.client_inputs import reading_inputs
+from kgpm.serving.client_inputs import seed_pair
 
 # Loaded on first use: REST needs no TensorFlow, which takes seconds.
 _TRANSPORTS = {
@@ -17,8 +21,6 @@ _TRANSPORTS = {
     "http": ("kgpm.serving.rest_transport", "RestTransport"),
     "https": ("kgpm.serving.rest_transport", "RestTransport"),
 }
-_MEMORY = "memory_"
-_STREAM = ("memory_id", "statistics")
 # gRPC makes five attempts at most, whatever it is asked for.
 _MOST_RETRIES = 4
 
@@ -125,12 +127,12 @@ class Client:
         Returns:
             The reconstructions, `[B, T, H, W, C]`.
         """
-        inputs = {"episode": _floats("episode", images)}
+        inputs = {"episode": floats("episode", images)}
         return self._only("serving_default", inputs, "reconstruction")
 
     def write(self, episode: Any) -> dict[str, np.ndarray]:
         """The memory of episodes `[B, T, H, W, C]`."""
-        return self._ask("write", {"episode": _floats("episode", episode)})
+        return self._ask("write", {"episode": floats("episode", episode)})
 
     def prior(self, batch_size: int) -> dict[str, np.ndarray]:
         """Memories to which nothing was written.
@@ -138,14 +140,14 @@ class Client:
         Returns:
             A memory, with `statistics` where the model can `update` it.
         """
-        inputs = {"batch_size": _int32("batch_size", batch_size)}
+        inputs = {"batch_size": int32("batch_size", batch_size)}
         return self._ask("prior", inputs)
 
     def read(
         self, query: Any, memory: Mapping[str, Any] | None = None
     ) -> np.ndarray:
         """The mean image of each query `[B, Q, H, W, C]`."""
-        inputs = {"query": _floats("query", query), **_memory(memory)}
+        inputs = {"query": floats("query", query), **reading_inputs(memory)}
         return self._only("read", inputs, "reconstruction")
 
     def denoise(
@@ -155,8 +157,8 @@ class Client:
         steps: int = 1,
     ) -> np.ndarray:
         """Reads repeatedly: `[B, steps, Q, H, W, C]`, the first read first."""
-        inputs = {"query": _floats("query", query), **_memory(memory)}
-        inputs["steps"] = _int32("steps", steps)
+        inputs = {"query": floats("query", query), **reading_inputs(memory)}
+        inputs["steps"] = int32("steps", steps)
         return self._only("denoise", inputs, "images")
 
     def generate(
@@ -175,10 +177,10 @@ class Client:
             seed: an integer or two of them; equal seeds give equal images.
         """
         inputs = {
-            **_memory(memory),
-            "seed": _seed(seed),
-            "steps": _int32("steps", steps),
-            "num_samples": _int32("num_samples", num_samples),
+            **reading_inputs(memory),
+            "seed": seed_pair(seed),
+            "steps": int32("steps", steps),
+            "num_samples": int32("num_samples", num_samples),
         }
         return self._only("generate", inputs, "images")
 
@@ -189,8 +191,8 @@ class Client:
         seed: Any = 0,
     ) -> dict[str, np.ndarray]:
         """Terms of the bound of each query and `nelbo`, `[B, Q]` in nats."""
-        inputs = {"query": _floats("query", query), **_memory(memory)}
-        inputs["seed"] = _seed(seed)
+        inputs = {"query": floats("query", query), **reading_inputs(memory)}
+        inputs["seed"] = seed_pair(seed)
         return self._ask("score", inputs, "nelbo")
 
     def update(
@@ -203,16 +205,21 @@ class Client:
             memory: what `prior`, `update` or `forget` returned; `None` begins
                 with `prior`.
         """
-        episode = _floats("episode", episode)
+        episode = floats("episode", episode)
         if memory is None:
             memory = self.prior(len(episode) if episode.ndim else 1)
-        return self._ask("update", {"episode": episode, **_stream(memory)})
+        return self._ask(
+            "update", {"episode": episode, **changing_inputs(memory)}
+        )
 
     def forget(
         self, episode: Any, memory: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:
         """The memory of what was written before without an episode."""
-        inputs = {"episode": _floats("episode", episode), **_stream(memory)}
+        inputs = {
+            "episode": floats("episode", episode),
+            **changing_inputs(memory),
+        }
         return self._ask("forget", inputs)
 
     def _ask(
@@ -247,59 +254,3 @@ def _transport_class(address: str) -> Any:
         raise UserError(
             f"{parts.scheme}:// needs {error.name}: pip install 'kgpm[serving]'"
         ) from None
-
-
-def _memory(memory: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
-    """What reading takes of a memory."""
-    return {
-        name: _array(name, value)
-        for name, value in (memory or {}).items()
-        if name.startswith(_MEMORY)
-    }
-
-
-def _stream(memory: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What changing takes of a memory."""
-    if not set(_STREAM) <= set(memory):
-        raise UserError(
-            "Expected a memory with statistics, as prior and update return "
-            f"it and write does not, received {', '.join(memory) or 'none'}."
-        )
-    return {name: _array(name, memory[name]) for name in _STREAM}
-
-
-def _floats(name: str, value: Any) -> np.ndarray:
-    return _array(name, value).astype(np.float32, copy=False)
-
-
-def _array(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise UserError(
-            f"Expected {name} to be an array, received lists of different "
-            "lengths."
-        ) from None
-    if array.dtype.kind not in "fiub":
-        raise UserError(f"Expected numbers in {name}, received {array.dtype}.")
-    return array
-
-
-def _int32(name: str, value: Any) -> np.ndarray:
-    try:
-        number = operator.index(value)
-        return np.asarray(number, np.int32)
-    except (TypeError, OverflowError):
-        raise UserError(
-            f"Expected {name} to be an int32, received {value!r}."
-        ) from None
-
-
-def _seed(seed: Any) -> np.ndarray:
-    """Two numbers; one alone as the models take it."""
-    pair = [seed, 0] if np.ndim(seed) == 0 else list(seed)
-    if len(pair) != 2:
-        raise UserError(
-            f"Expected seed to be an integer or two, received {seed!r}."
-        )
-    return np.stack([_int32("seed", number) for number in pair])
