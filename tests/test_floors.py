@@ -29,6 +29,7 @@ PROGRAMS = (
     "export",
     "demo",
     "reproduce",
+    "serve",
 )
 # Data and models know nothing of each other, whatever their floors.
 STRANGERS = {("data", "models"), ("data", "layers")}

@@ -67,7 +67,7 @@ def requirements(*extras: str) -> list[str]:
 
 
 # What a user has who serves models and shows them.
-SERVING_EXTRAS = ("serving", "demo")
+SERVING_EXTRAS = ("serving", "serve", "demo")
 
 
 def test_the_version_is_said_once():

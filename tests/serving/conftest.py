@@ -8,6 +8,7 @@ from kgpm.serving import export_model
 from tests.models.conftest import SHAPE
 from tests.models.conftest import make
 from tests.serving import doubles
+from tests.serving.server_process import server_process
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +62,13 @@ def grpc_address(exported):
     """A double of TensorFlow Serving in this process, over gRPC."""
     with doubles.grpc_server(exported) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def server(small_export, tmp_path_factory):
+    """A server with the default limits."""
+    log = tmp_path_factory.mktemp("server") / "stderr"
+    with server_process(small_export, log) as server:
+        yield server
+        # Nothing that a test sent was worth a word.
+        assert log.read_text() == ""

@@ -1,0 +1,245 @@
+"""What the server answers over each protocol is what the model answers."""
+
+import json
+import os
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import pytest
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
+    GRPCInferenceServiceStub,
+)
+from kserve.protocol.infer_type import InferInput
+from kserve.protocol.infer_type import InferRequest
+from kserve.protocol.infer_type import InferResponse
+from kserve.utils.numpy_codec import from_np_dtype
+
+from kgpm.errors import UserError
+from kgpm.serving import Client
+from tests.serving import doubles
+
+SIGNATURES = [
+    *("serving_default", "read", "denoise", "score", "generate"),
+    *("write", "prior", "update", "forget"),
+]
+LOAD_SECONDS = float(os.environ.get("KGPM_LOAD_SECONDS", 3))
+
+
+def v2_request(signature, inputs, raw, **more):
+    tensors = []
+    for name, value in inputs.items():
+        array = np.asarray(value)
+        tensor = InferInput(name, [*array.shape], from_np_dtype(array.dtype))
+        if raw:
+            tensor.set_data_from_numpy(array, binary_data=True)
+        else:
+            tensor.data = array.ravel().tolist()
+        tensors.append(tensor)
+    parameters = {"signature_name": signature, **more}
+    return InferRequest("small", tensors, "7", parameters=parameters)
+
+
+def arrays(response):
+    assert (response.model_name, response.id) == ("small", "7")
+    return {
+        output.name: np.array(output.as_numpy()) for output in response.outputs
+    }
+
+
+@pytest.fixture(scope="module")
+def stub(server):
+    with grpc.insecure_channel(server.grpc) as channel:
+        yield GRPCInferenceServiceStub(channel)
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_every_signature_over_rest_v1(server, exported, requests, signature):
+    inputs = requests[signature]
+    expected = exported.call(signature, inputs)
+    lists = {name: np.asarray(value).tolist() for name, value in inputs.items()}
+    status, answer = server.predict(signature, lists)
+    assert status == 200
+    outputs = answer["outputs"]
+    if len(expected) == 1:
+        outputs = dict.fromkeys(expected, outputs)
+    found = {
+        name: np.asarray(value, expected[name].dtype)
+        for name, value in outputs.items()
+    }
+    doubles.assert_same(found, expected)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_every_signature_over_rest_v2(
+    server, exported, requests, signature, binary
+):
+    more = {"binary_data_output": True} if binary else {}
+    request = v2_request(signature, requests[signature], binary, **more)
+    body, length = request.to_rest()
+    name = "inference-header-content-length"
+    headers = {name: str(length)} if binary else {}
+    if not binary:
+        body = json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+    answer = server.pool.request(
+        "POST",
+        f"{server.url}/v2/models/small/infer",
+        body=body,
+        headers=headers,
+    )
+    assert answer.status == 200, answer.data
+    if binary:
+        response = InferResponse.from_bytes(
+            answer.data, int(answer.headers[name])
+        )
+    else:
+        response = InferResponse.from_rest(answer.json())
+    doubles.assert_same(
+        arrays(response), exported.call(signature, requests[signature])
+    )
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_every_signature_over_grpc(stub, exported, requests, signature, raw):
+    request = v2_request(signature, requests[signature], raw).to_grpc()
+    answer = stub.ModelInfer(request)
+    # As the request came.
+    assert bool(answer.raw_output_contents) == raw
+    doubles.assert_same(
+        arrays(InferResponse.from_grpc(answer)),
+        exported.call(signature, requests[signature]),
+    )
+
+
+def test_an_output_can_be_asked_for(stub, exported, requests):
+    request = v2_request("write", requests["write"], raw=True).to_grpc()
+    request.outputs.add(name="memory_id")
+    (output,) = stub.ModelInfer(request).outputs
+    assert output.name == "memory_id"
+
+
+def test_a_request_without_a_signature_is_the_default(
+    server, exported, requests
+):
+    inputs = requests["serving_default"]
+    expected = exported.call("serving_default", inputs)["reconstruction"]
+    # As TensorFlow Serving: a single input needs no name either.
+    body = {"inputs": inputs["episode"].tolist()}
+    for path in ("", "/versions/1"):
+        status, answer = server.post(f"/v1/models/small{path}:predict", body)
+        assert status == 200
+        np.testing.assert_array_equal(np.float32(answer["outputs"]), expected)
+
+
+def test_the_client_speaks_to_it(server, exported, requests, images):
+    with Client(server.url, "small") as client:
+        memory = client.write(images)
+        doubles.assert_same(memory, exported.call("write", requests["write"]))
+        (expected,) = exported.call("read", requests["read"]).values()
+        read = client.read(images[:, :2], memory)
+        np.testing.assert_array_equal(read, expected)
+        with pytest.raises(UserError, match="steps of at least 1"):
+            client.denoise(images, memory, steps=0)
+    with Client(server.url, "other") as client:
+        with pytest.raises(UserError, match="other does not exist"):
+            client.write(images)
+
+
+def test_what_the_server_says_of_its_model(server, exported):
+    assert server.get("/v1/models") == (200, {"models": ["small"]})
+    assert server.get("/v1/models/small")[1]["ready"] is True
+    _, metadata = server.get("/v1/models/small/metadata")
+    assert metadata["signatures"] == exported.signatures
+    assert metadata["model_spec"] == {"name": "small", "version": "1"}
+    _, metadata = server.get("/v2/models/small")
+    (tensor,) = metadata["inputs"]
+    assert tensor["shape"] == [-1, -1, 8, 8, 1]
+    assert tensor["datatype"] == "FP32"
+    for path in ("/v2/health/live", "/v2/health/ready", "/"):
+        assert server.get(path)[0] == 200
+    metrics = server.pool.request("GET", server.url + "/metrics")
+    assert b"request_predict_seconds" in metrics.data
+
+
+def test_one_loopback_address_alone_is_listened_on(server, stub):
+    assert stub.ServerLive(messages.ServerLiveRequest()).live
+    for port in (server.port, int(server.grpc.rpartition(":")[2])):
+        with socket.create_connection(("127.0.0.1", port), 5):
+            pass
+        # A socket on all addresses would take this one too.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), 5)
+        with pytest.raises(OSError):
+            socket.create_connection(("::1", port), 5)
+
+
+def test_threads_with_equal_seeds_get_equal_answers(server, exported, images):
+    memory = exported.call("write", {"episode": images})
+    # One after the other.
+    expected = [
+        exported.call(
+            "generate",
+            {
+                **memory,
+                "seed": np.int32([seed, 0]),
+                "steps": np.int32(2),
+                "num_samples": np.int32(2),
+            },
+        )["images"]
+        for seed in range(250)
+    ]
+
+    def ask(_):
+        return [
+            client.generate(memory, 2, steps=2, seed=seed)
+            for seed in range(250)
+        ]
+
+    with Client(server.url, "small", retries=0) as client:
+        with ThreadPoolExecutor(8) as pool:
+            for answers in pool.map(ask, range(8)):
+                np.testing.assert_array_equal(answers, expected)
+
+
+def test_no_good_request_is_lost_among_bad_ones(server, exported, images):
+    memory = exported.call("write", {"episode": images})
+    (expected,) = exported.call("read", {**memory, "query": images}).values()
+    wrong = [
+        lambda client: client.read(images[:1], memory),
+        lambda client: client.read(2 * images, memory),
+        lambda client: client.denoise(images, memory, steps=0),
+        lambda client: client.read(images[..., :7, :], memory),
+        lambda client: client.generate(memory, 10**9),
+    ]
+    counts = {"good": 0, "refused": 0}
+    lock = threading.Lock()
+    end = time.monotonic() + LOAD_SECONDS
+
+    def ask(number):
+        generator = np.random.default_rng(number)
+        while time.monotonic() < end:
+            if generator.random() < 0.05:
+                with pytest.raises(UserError, match="Expected"):
+                    wrong[generator.integers(len(wrong))](client)
+                kind = "refused"
+            else:
+                answer = client.read(images, memory)
+                np.testing.assert_array_equal(answer, expected)
+                kind = "good"
+            with lock:
+                counts[kind] += 1
+
+    with Client(server.url, "small", retries=0) as client:
+        with ThreadPoolExecutor(8) as pool:
+            # Raises what a thread raised: a request that was lost.
+            list(pool.map(ask, range(8)))
+    print(f"{LOAD_SECONDS:.0f} s of load: {counts}")
+    assert counts["good"] > 10 * LOAD_SECONDS
+    assert counts["refused"] > 0
