@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -78,7 +79,15 @@ class KServeServer:
         Args:
             announce: is given a line that says where the server listens.
         """
-        asyncio.run(self._run(announce))
+        # Requests are many lists, so that Python looks for garbage often; half
+        # a million objects of TensorFlow and KServe made that a second each
+        # time, in which nobody was answered.
+        gc.collect()
+        gc.freeze()
+        try:
+            asyncio.run(self._run(announce))
+        finally:
+            gc.unfreeze()
 
     async def _run(self, announce: Callable[[str], None]) -> None:
         rest = self._rest_server()

@@ -1,5 +1,6 @@
 """The program: what it says before it serves, and why it does not."""
 
+import gc
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from kgpm.cli import flags
 from kgpm.cli.main import parse
 from kgpm.cli.main import run
 from kgpm.errors import UserError
+from kgpm.serving.kserve_server import KServeServer
 from kgpm.serving.kserve_server import listening_socket
 
 
@@ -92,3 +94,17 @@ def test_a_port_in_use_ends_the_program_with_a_sentence(tmp_path):
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"kgpm.serve: --host=127.0.0.1 --port={port} cannot")
+
+
+def test_what_was_loaded_is_not_searched_for_garbage(small_export, monkeypatch):
+    server = KServeServer(small_export, port=0)
+    frozen = []
+
+    async def serve(announce):
+        frozen.append(gc.get_freeze_count())
+
+    monkeypatch.setattr(server, "_run", serve)
+    server.run()
+    assert frozen[0] > 100_000
+    assert gc.get_freeze_count() == 0
+    server._socket.close()
