@@ -59,7 +59,10 @@ class KServeServer:
         max_concurrency: int = 8,
         max_batch: int = 64,
     ) -> None:
-        # First, because it fails at once; who connects early waits.
+        # First, because it fails at once; who connects early waits. gRPC takes
+        # no socket, and says itself on stderr why it cannot bind.
+        if grpc_port:
+            listening_socket(host, grpc_port, "--grpc_port").close()
         self._socket = listening_socket(host, port)
         self.host, self.port = self._socket.getsockname()[:2]
         self.grpc_port = grpc_port
@@ -153,12 +156,15 @@ class _Server(uvicorn.Server):
         return contextlib.nullcontext()
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
+def listening_socket(
+    host: str, port: int, flag: str = "--port"
+) -> socket.socket:
     """A socket on one address.
 
     Args:
         host: name or number of an address of this machine.
         port: 0 takes a free one.
+        flag: that the port came from.
 
     Raises:
         UserError: it cannot be listened on.
@@ -176,6 +182,6 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = str(error.strerror).split(" (")[0]
         raise UserError(
-            f"--host={host} --port={port} cannot be listened on ({reason}): "
+            f"--host={host} {flag}={port} cannot be listened on ({reason}): "
             "choose another, or stop what uses it"
         ) from error

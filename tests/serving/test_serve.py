@@ -12,6 +12,7 @@ from kgpm.cli import flags
 from kgpm.cli.main import parse
 from kgpm.cli.main import run
 from kgpm.errors import UserError
+from kgpm.serving.first_calls import first_calls
 from kgpm.serving.kserve_server import KServeServer
 from kgpm.serving.kserve_server import listening_socket
 
@@ -76,6 +77,13 @@ def test_a_socket_of_one_address():
             listening_socket(host, 0)
 
 
+def test_a_grpc_port_in_use_is_found_before_the_model_loads(tmp_path):
+    with listening_socket("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        with pytest.raises(UserError, match=f"--grpc_port={port} cannot"):
+            KServeServer(tmp_path / "nothing", port=0, grpc_port=port)
+
+
 def test_a_port_in_use_ends_the_program_with_a_sentence(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()
@@ -94,6 +102,20 @@ def test_a_port_in_use_ends_the_program_with_a_sentence(tmp_path):
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"kgpm.serve: --host=127.0.0.1 --port={port} cannot")
+
+
+def test_every_signature_is_called_before_anybody_asks(exported):
+    called = []
+
+    class Recorder:
+        signatures = exported.signatures
+
+        def call(self, signature, inputs):
+            called.append(signature)
+            return exported.call(signature, inputs)
+
+    first_calls(Recorder())
+    assert sorted(called) == sorted(exported.signatures)
 
 
 def test_what_was_loaded_is_not_searched_for_garbage(small_export, monkeypatch):
