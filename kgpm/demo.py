@@ -15,25 +15,14 @@ import sys
 from kgpm.cli import flags
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.main import run
-from kgpm.errors import UserError
+from kgpm.cli.served_flags import check_served
+from kgpm.cli.served_flags import define_served_flags
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    string, integer, _, _, _ = definers(values, "program")
-    string("export_dir", None, "Directory that kgpm.export wrote to. Required.")
-    integer(
-        "version",
-        None,
-        "Number of the version; without it the highest there.",
-        lower_bound=1,
-    )
-    string(
-        "host",
-        "127.0.0.1",
-        "Address to listen on: 127.0.0.1 is for this machine alone, 0.0.0.0 "
-        "for everybody who can reach it.",
-    )
+    define_served_flags(values)
+    integer = definers(values, "program")[1]
     integer(
         "port",
         7860,
@@ -45,20 +34,11 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be shown before TensorFlow loads."""
-    from pathlib import Path
+    from kgpm.serving.listening import listening_socket
 
-    from kgpm.serving.demo_server import check_address
-    from kgpm.serving.demo_server import check_gradio
-    from kgpm.serving.versions import latest_version
-
-    if not values.export_dir:
-        raise UserError(
-            "--export_dir is required: name the directory of an export, such "
-            "as saved_models/NAME"
-        )
-    latest_version(Path(values.export_dir), values.version)
-    check_gradio()
-    check_address(values.host, values.port)
+    check_served(values, "gradio", "demo")
+    # Gradio takes no socket.
+    listening_socket(values.host, values.port).close()
 
 
 def main(values: flags.FlagValues) -> None:

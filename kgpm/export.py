@@ -16,20 +16,14 @@ import sys
 from kgpm.cli import flags
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.main import run
-from kgpm.errors import UserError
+from kgpm.cli.stored_run_flags import define_checkpoint_flag
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    string, integer, _, _, enum = definers(values, "program")
+    string, integer, *_ = definers(values, "program")
     string("model_dir", None, "Directory of the run. Required.")
-    enum(
-        "checkpoint",
-        "best",
-        ["best", "last"],
-        "Which model of the run: that of the lowest validation bound, or that "
-        "of the last epoch.",
-    )
+    define_checkpoint_flag(values)
     string(
         "export_dir",
         None,
@@ -60,11 +54,6 @@ def check(values: flags.FlagValues) -> None:
     from kgpm.training.run_directory import RunDirectory
 
     RunDirectory(values.model_dir).require()
-    if not values.export_dir:
-        raise UserError(
-            "--export_dir is required: name a directory, such as "
-            "saved_models/NAME"
-        )
     new_version_path(Path(values.export_dir), values.version)
 
 

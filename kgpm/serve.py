@@ -10,35 +10,19 @@ Example:
     python -m kgpm.serve --export_dir=saved_models/digits
 """
 
-import importlib.util
 import sys
 
 from kgpm.cli import flags
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.main import run
-from kgpm.errors import UserError
+from kgpm.cli.served_flags import check_served
+from kgpm.cli.served_flags import define_served_flags
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    string, integer, _, _, _ = definers(values, "program")
-    string(
-        "export_dir",
-        None,
-        "Directory that kgpm.export wrote; its name is the name of the "
-        "served model. Required.",
-    )
-    integer(
-        "version",
-        None,
-        "Version to serve; without it the highest there.",
-        lower_bound=1,
-    )
-    string(
-        "host",
-        "127.0.0.1",
-        "Address to listen on; 0.0.0.0 lets every machine in.",
-    )
+    define_served_flags(values)
+    integer = definers(values, "program")[1]
     integer(
         "port",
         8501,
@@ -77,18 +61,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be served before TensorFlow loads."""
-    from pathlib import Path
-
-    from kgpm.serving.versions import latest_version
-
-    if importlib.util.find_spec("kserve") is None:
-        raise UserError("serving needs KServe: pip install 'kgpm[serve]'")
-    if not values.export_dir:
-        raise UserError(
-            "--export_dir is required: name a directory that kgpm.export "
-            "wrote, such as saved_models/NAME"
-        )
-    latest_version(Path(values.export_dir), values.version)
+    check_served(values, "kserve", "serve")
 
 
 def main(values: flags.FlagValues) -> None:

@@ -14,6 +14,11 @@ from kgpm.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+# Directories without which no program that has the flag can work.
+_REQUIRED = {
+    "model_dir": "the run's directory",
+    "export_dir": "the export's directory, such as saved_models/NAME",
+}
 _HELP = frozenset(["--help", "-help", "-h", "--helpfull", "--helpshort"])
 
 
@@ -83,7 +88,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     Raises:
         UserError: for an unknown flag, a value out of bounds, a flagfile that
             cannot be read, an argument that is not a flag, or no
-            `--model_dir` where the program has it.
+            `--model_dir` or `--export_dir` where the program has it.
     """
     try:
         rest = values(["", *arguments])[1:]
@@ -105,8 +110,9 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
                 raise UserError(
                     f"flag --{flag.name} must be finite, received {flag.value}"
                 )
-    if "model_dir" in values and not values["model_dir"].value:
-        raise UserError("--model_dir is required: name the run's directory")
+    for name, meaning in _REQUIRED.items():
+        if name in values and not values[name].value:
+            raise UserError(f"--{name} is required: name {meaning}")
 
 
 def prepare(values: flags.FlagValues) -> None:

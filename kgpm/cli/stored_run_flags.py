@@ -18,6 +18,16 @@ def define_stored_run_flags(
     flags.define_data_flags(values)
     enum = definers(values, "program")[4]
     enum("split", split, ["train", "validation", "test"], split_help)
+    define_checkpoint_flag(values)
+
+
+def define_checkpoint_flag(values: flags.FlagValues) -> None:
+    """Defines which of a run's models is meant.
+
+    Args:
+        values: the program's `FlagValues`.
+    """
+    enum = definers(values, "program")[4]
     enum(
         "checkpoint",
         "best",

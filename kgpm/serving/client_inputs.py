@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kgpm.errors import UserError
+from kgpm.serving.arrays import as_array
 
 _MEMORY = "memory_"
 _STREAM = ("memory_id", "statistics")
@@ -75,13 +76,7 @@ def seed_pair(seed: Any) -> np.ndarray:
 
 
 def _array(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise UserError(
-            f"Expected {name} to be an array, received lists of different "
-            "lengths."
-        ) from None
+    array = as_array(name, value)
     if array.dtype.kind not in "fiub":
         raise UserError(f"Expected numbers in {name}, received {array.dtype}.")
     return array

@@ -1,58 +1,13 @@
 """The page's server: on one address, offline, until a signal ends it."""
 
-import errno
-import importlib.util
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from kgpm.errors import UserError
-
 # Largest file that can be uploaded.
 _MAX_FILE = "10mb"
-
-
-def check_gradio() -> None:
-    """Refuses to go on where Gradio is not installed.
-
-    Raises:
-        UserError: it is not.
-    """
-    if importlib.util.find_spec("gradio") is None:
-        raise UserError(
-            "the page needs Gradio: install it with pip install 'kgpm[demo]'"
-        )
-
-
-def check_address(host: str, port: int) -> None:
-    """Refuses an address that nothing can listen on.
-
-    Args:
-        host: name or number of an address of this machine.
-        port: TCP port.
-
-    Raises:
-        UserError: the port is in use, or the host is none of this machine.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as listener:
-            # As the server does: a port that was just left is free.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise UserError(
-                f"port {port} of {host} is in use: choose another with --port"
-            ) from error
-        raise UserError(
-            f"cannot listen on --host={host} --port={port}: {error.strerror}"
-        ) from error
 
 
 def serve_page(

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgpm.errors import UserError
+from kgpm.serving.arrays import as_array
 from kgpm.serving.sentences import sentence_of
 from kgpm.serving.versions import SIGNATURES_FILE
 from kgpm.serving.versions import latest_version
@@ -121,13 +122,7 @@ def _without_talk_of_gradients() -> Iterator[None]:
 
 def _tensor(name: str, value: Any, spec: Mapping[str, Any]) -> Any:
     dtype = np.dtype(spec["dtype"])
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise UserError(
-            f"Expected {name} to be an array, received lists of different "
-            "lengths."
-        ) from None
+    array = as_array(name, value)
     integers = np.issubdtype(dtype, np.integer)
     kinds = "iu" if integers else "fiub"
     if array.size and array.dtype.kind not in kinds:

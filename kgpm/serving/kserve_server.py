@@ -5,14 +5,12 @@ import contextlib
 import gc
 import os
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
 import uvicorn
 from kserve import ModelRepository
 
-from kgpm.errors import UserError
 from kgpm.serving.call_queue import CallQueue
 from kgpm.serving.exported_model import ExportedModel
 from kgpm.serving.first_calls import first_calls
@@ -21,6 +19,7 @@ from kgpm.serving.kserve_model import KServeModel
 from kgpm.serving.kserve_rest import FixedModels
 from kgpm.serving.kserve_rest import PlainDataPlane
 from kgpm.serving.kserve_rest import rest_app
+from kgpm.serving.listening import listening_socket
 
 # Longest that requests are waited for at the end, seconds.
 _GRACE = 10
@@ -154,34 +153,3 @@ class _Server(uvicorn.Server):
 
     def capture_signals(self) -> Any:
         return contextlib.nullcontext()
-
-
-def listening_socket(
-    host: str, port: int, flag: str = "--port"
-) -> socket.socket:
-    """A socket on one address.
-
-    Args:
-        host: name or number of an address of this machine.
-        port: 0 takes a free one.
-        flag: that the port came from.
-
-    Raises:
-        UserError: it cannot be listened on.
-    """
-    try:
-        found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, address = found[0]
-        listening = socket.create_server(address[:2], family=family)
-        # asyncio sets it only where a socket names its protocol; without it
-        # every short answer waits 40 ms for an acknowledgement.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
-    except OSError as error:
-        reason = str(error.strerror).split(" (")[0]
-        raise UserError(
-            f"--host={host} {flag}={port} cannot be listened on ({reason}): "
-            "choose another, or stop what uses it"
-        ) from error
