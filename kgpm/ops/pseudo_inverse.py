@@ -129,10 +129,10 @@ def least_squares(
         return ops.matmul(inverse, right)
     left, target = ops.cast(matrix, "float64"), ops.cast(right, "float64")
     if _is_tall(matrix):
-        factor = _gram_factor(transpose(left))
+        _, factor = _gram_and_factor(transpose(left))
         result = cholesky_solve(factor, ops.matmul(transpose(left), target))
     else:
-        factor = _gram_factor(left)
+        _, factor = _gram_and_factor(left)
         result = ops.matmul(transpose(left), cholesky_solve(factor, target))
     return ops.cast(result, right.dtype)
 
@@ -196,13 +196,14 @@ def _is_tall(matrix: Any) -> bool:
     return rows > columns
 
 
-def _gram_factor(wide: Any, ridge: Any = None) -> Any:
-    """Cholesky factor of A A^T + lambda I for A `[..., m, n]`, m <= n."""
+def _gram_and_factor(wide: Any, ridge: Any = None) -> tuple[Any, Any]:
+    """`A A^T`, and the Cholesky factor of it plus lambda I, m <= n."""
+    gram = ops.matmul(wide, transpose(wide))
     if ridge is None:
         ridge = RELATIVE_RIDGE * _square_norm(wide)
     # The smallest normal float32 keeps the factor of a zero matrix finite.
     ridge = ops.cast(ridge, wide.dtype) + 1.2e-38
-    return ops.cholesky(add_diagonal(ops.matmul(wide, transpose(wide)), ridge))
+    return gram, ops.cholesky(add_diagonal(gram, ridge))
 
 
 def _ridge_inverse(matrix: Any, ridge: Any) -> Any:
@@ -214,12 +215,16 @@ def _ridge_inverse(matrix: Any, ridge: Any) -> Any:
         is_double = keras.backend.standardize_dtype(matrix.dtype) == "float64"
         share = RELATIVE_RIDGE if is_double else RELATIVE_RIDGE_OF_FLOAT32
         ridge = share * _square_norm(wide)
-    factor = _gram_factor(wide, ridge)
-    inverse = transpose(cholesky_solve(factor, wide))
+    # Newton's X <- X (2I - A X) keeps X = A^T Y: Y alone is iterated, on the
+    # small side.
+    gram, factor = _gram_and_factor(wide, ridge)
+    identity = ops.eye(gram.shape[-1], dtype=gram.dtype)
+    identity = ops.broadcast_to(identity, ops.shape(gram))
+    inverse = cholesky_solve(factor, identity)
     for _ in range(steps):
-        product = ops.matmul(wide, inverse)
+        product = ops.matmul(gram, inverse)
         inverse = 2.0 * inverse - ops.matmul(inverse, product)
-    return inverse
+    return ops.matmul(transpose(wide), inverse)
 
 
 def _square_norm(matrix: Any) -> Any:

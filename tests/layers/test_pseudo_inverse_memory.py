@@ -250,6 +250,7 @@ def test_weight_two_is_the_row_twice(count):
     np.testing.assert_allclose(
         layer.write(codes, weights)["mean"],
         layer.write(twice)["mean"],
+        rtol=1e-6,
         atol=1e-6,
     )
 
