@@ -106,6 +106,10 @@ class KeyedMemory(keras.layers.Layer):
         """p(z | y, M), `[B, Q, latent_size]`, of keys `[B, Q, K, 3]`."""
         raise NotImplementedError
 
+    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
+        """The memory as it is: reads need no more of it."""
+        return memory
+
     def rows(self, memory: dict[str, Any]) -> Any:
         """The memory as rows for display, `[B, rows, numbers]`."""
         raise NotImplementedError

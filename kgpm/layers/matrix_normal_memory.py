@@ -143,6 +143,10 @@ class MatrixNormalMemory(keras.layers.Layer):
             prior["covariance"],
         )
 
+    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
+        """The memory as it is: reads need no more of it."""
+        return memory
+
     def rows(self, memory: dict[str, Any]) -> Any:
         """The memory as rows for display, `[B, K, C]`."""
         return memory["mean"]

@@ -289,10 +289,16 @@ class PseudoInverseMemory(keras.layers.Layer):
             )
         return {"mean": ops.cast(mean, self.compute_dtype)}
 
+    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
+        """A memory with M^+, `"inverse"` `[B, C, K]`, for many mean reads."""
+        if "inverse" in memory:
+            return memory
+        return {**memory, "inverse": self._invert(memory["mean"])}
+
     def address(self, codes: Any, memory: dict[str, Any]) -> Any:
         """`w = z M^+`: `[B, Q, C]` to `[B, Q, K]`."""
         codes = ops.cast(codes, self.compute_dtype)
-        return ops.matmul(codes, self._invert(memory["mean"]))
+        return ops.matmul(codes, self.recall(memory)["inverse"])
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean read-out `z M^+ M`: `[B, Q, C]` to `[B, Q, C]`."""

@@ -21,8 +21,8 @@ class MemoryModel(AutoencoderModel):
 
     Encoder, memory, decoder: the memory is a layer, such as
     `kgpm.layers.PseudoInverseMemory`, that says how codes are written and
-    read and what that costs (`prior`, `write`, `read`, `draw`, `sample`,
-    `sample_prior`, `kl` where it has a density, `latents_of`,
+    read and what that costs (`prior`, `write`, `recall`, `read`, `draw`,
+    `sample`, `sample_prior`, `kl` where it has a density, `latents_of`,
     `latent_energy`, `rows`, `term_names`, `memory_floats`,
     `depends_on_order`, `rows_are_latents`, `prior_is_trained`). A written
     memory is a nest of tensors with the episodes on the leading axis; the
@@ -120,7 +120,9 @@ class MemoryModel(AutoencoderModel):
         return self.memory.write(codes, weights, seed, training)
 
     def recall(self, memory: Any, seed: Any = None) -> Any:
-        return memory if seed is None else self.memory.draw(memory, seed)
+        if seed is not None:
+            memory = self.memory.draw(memory, seed)
+        return self.memory.recall(memory)
 
     def sample_latents(
         self, codes: Any, memory: Any, seed: Any, training: bool = False

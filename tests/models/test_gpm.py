@@ -246,3 +246,14 @@ def test_streaming_is_refused_where_order_matters(images):
     model = GPM(memory_size=4, encoder="tsm_resnet_small", **SMALL)
     with pytest.raises(UserError, match="sees each image on its own"):
         model.update(images)
+
+
+def test_many_reads_invert_the_memory_once(gpm, images, monkeypatch):
+    memory = gpm.write(images)
+    inverses = []
+    invert = gpm.memory._invert
+    monkeypatch.setattr(
+        gpm.memory, "_invert", lambda m: inverses.append(m) or invert(m)
+    )
+    gpm.denoise(images, memory, num_steps=5)
+    assert len(inverses) == 1
