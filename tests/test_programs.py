@@ -1,6 +1,7 @@
 """The programs on a finished run, in this process, on a tiny model."""
 
 import json
+import random
 
 import matplotlib.image
 import numpy as np
@@ -35,7 +36,6 @@ def call(program, *arguments):
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     """A run of an untrained model on 8 x 8 digits."""
-    import keras
 
     from kgpm.cli.run_flags import save_run_flags
     from kgpm.models import GPM
@@ -56,7 +56,7 @@ def finished_run(tmp_path_factory):
     )
     RunDirectory(path).create()
     save_run_flags(values)
-    keras.utils.set_random_seed(0)
+    random.seed(0)
     model = GPM(image_shape=(8, 8, 1), memory_size=8, code_size=12, width=4)
     checkpoint = RunDirectory(path).checkpoint("best")
     save_model(model, checkpoint)

@@ -1,6 +1,7 @@
 """The figures that compare MemoryVAE and VQVAE, on tiny models."""
 
 import csv
+import random
 
 import keras
 import matplotlib.image
@@ -42,7 +43,7 @@ def trained(tmp_path, monkeypatch):
         }[model]
         settings_of[folder.name] = settings
         if not folder.exists():
-            keras.utils.set_random_seed(seed)
+            random.seed(seed)
             made = models.get(model)(**{**TINY, **sizes, **settings})
             store(folder, made)
         made = keras.saving.load_model(folder / "checkpoints/best.keras")

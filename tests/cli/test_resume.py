@@ -1,6 +1,7 @@
 """A run that broke off ends with the weights of one that did not."""
 
 import json
+import random
 import shutil
 
 import keras
@@ -64,7 +65,7 @@ def run(name, model_dir, *arguments):
     if keyed:
         small += ["--encoder=tsm_resnet_small", "--num_blocks=1"]
     parse(values, [*small, *arguments])
-    keras.utils.set_random_seed(values.seed)
+    random.seed(values.seed)
     job = training_job.prepare_job(values)
     training_job.fit(values, job)
     return job

@@ -1,5 +1,7 @@
 """The memory of Kanerva++ and its ablation, against NumPy and TFP."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def make_dense(**options):
 
 
 def built(constructor, num_reads=READS, as_made=False, **options):
-    keras.utils.set_random_seed(1)
+    random.seed(1)
     layer = constructor(
         CODE, LATENT, num_reads, hidden_size=5, dtype="float64", **options
     )

@@ -1,6 +1,7 @@
 """The spectrally normalised layer against singular values of NumPy."""
 
-import keras
+import random
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,7 +9,7 @@ from kgpm.layers import SpectralDense
 
 
 def built(seed=0, **options):
-    keras.utils.set_random_seed(seed)
+    random.seed(seed)
     layer = SpectralDense(7, dtype="float64", **options)
     layer.build((None, 5))
     return layer

@@ -1,3 +1,5 @@
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -168,7 +170,7 @@ def test_a_code_without_use_starts_again(kind):
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_in_any_keras_model(kind):
-    keras.utils.set_random_seed(0)
+    random.seed(0)
     quantizer = KINDS[kind](CODES, SIZE, commitment_cost=0.5)
     inputs = keras.Input((SIZE,))
     model = keras.Model(inputs, quantizer(keras.layers.Dense(SIZE)(inputs)))

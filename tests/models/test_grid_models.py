@@ -1,6 +1,7 @@
 """VQ-VAE, its soft relatives, and the autoencoder without either."""
 
-import keras
+import random
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,7 +35,7 @@ ONE = {"image_shape": (4, 4, 1), "memory_size": 5, "embedding_dim": 3}
 
 
 def one_address(scale=1.0):
-    keras.utils.set_random_seed(0)
+    random.seed(0)
     model = VariationalMemoryVAE(**ONE, width=4, likelihood="bernoulli")
     generator = np.random.default_rng(0)
     for variable in model.trainable_variables:

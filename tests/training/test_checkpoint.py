@@ -1,4 +1,5 @@
 import math
+import random
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ def batches(scale=1.0):
 
 
 def compiled(ema=MOMENTUM, rate=0.1):
-    keras.utils.set_random_seed(1)
+    random.seed(1)
     model = TinyModel()
     model.compile(make_optimizer(model, "adam", rate, ema_momentum=ema))
     return model
