@@ -211,6 +211,40 @@ def test_a_wrong_cluster_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_strategies_of_one_machine():
+    import tensorflow as tf
+
+    from kgpm.training import strategy
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("counts on there being no GPU")
+    for distribute in ("auto", "none"):
+        found = strategy.local_strategy(distribute)
+        assert not isinstance(found, tf.distribute.MirroredStrategy)
+    mirrored = strategy.local_strategy("mirrored")
+    assert isinstance(mirrored, tf.distribute.MirroredStrategy)
+    for each in (found, mirrored):
+        assert strategy.any_worker(each, True)
+        assert not strategy.any_worker(each, False)
+        (shared,) = strategy.of_first_worker(each, [np.arange(3)])
+        np.testing.assert_array_equal(shared, np.arange(3))
+        strategy.check_same(each, [1, 2], "images")
+
+
+def test_what_a_lost_worker_raises_is_one_sentence():
+    import tensorflow as tf
+
+    from kgpm.training.strategy import lost_workers_named
+
+    for error in (tf.errors.UnavailableError, tf.errors.DeadlineExceededError):
+        with pytest.raises(UserError, match="did not answer in 9 seconds"):
+            with lost_workers_named(9.0):
+                raise error(None, None, "Collective ops is aborted")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        with lost_workers_named(9.0):
+            raise tf.errors.InvalidArgumentError(None, None, "A defect")
+
+
 def test_a_batch_has_an_episode_for_each_replica():
     class Strategy:
         num_replicas_in_sync = 4
