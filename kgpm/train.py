@@ -34,8 +34,10 @@ def check(values: flags.FlagValues) -> None:
     if values.resume and run_directory.flags.is_file():
         apply_run_flags(values)
     if cluster.several:
-        # TensorFlow's own lines about a lost worker, which end in a sentence.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        # What native code writes of a lost worker; a sentence says it too.
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        # gRPC's level becomes that of TensorFlow's log.
+        os.environ["GRPC_VERBOSITY"] = "NONE"
 
 
 def main(values: flags.FlagValues) -> None:

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from kgpm.cli.main import run
 from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.cli.workers import cluster_of
 from kgpm.errors import UserError
+from tests.ports import free_ports
 
 # Nothing random: two workers draw other noise than one.
 SMALL = (
@@ -51,33 +51,37 @@ def flag_values(*arguments):
     return values
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def config(ports, rank):
     workers = [f"127.0.0.1:{port}" for port in ports]
     task = {"type": "worker", "index": rank}
     return json.dumps({"cluster": {"worker": workers}, "task": task})
 
 
-def start_pair(directories, *arguments):
-    ports = free_ports(2)
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "kgpm.train", f"--model_dir={directory}"]
-            + ["--distribute=multi_worker", "--worker_timeout=60", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "TF_CONFIG": config(ports, rank)},
-        )
-        for rank, directory in enumerate(directories)
-    ]
+@pytest.fixture
+def start_pair():
+    """Starts two workers; none outlives the test."""
+    started = []
+
+    def start(directories, *arguments):
+        ports = free_ports(2)
+        for rank, directory in enumerate(directories):
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "kgpm.train"]
+                    + [f"--model_dir={directory}", "--worker_timeout=60"]
+                    + ["--distribute=multi_worker", *arguments],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env={**os.environ, "TF_CONFIG": config(ports, rank)},
+                )
+            )
+        return started[-2:]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def wait_for_epoch(process, directory, epoch):
@@ -96,7 +100,7 @@ def state(directory):
         return progress, {name: file[name] for name in file.files}
 
 
-def test_killed_and_resumed_workers_equal_one_device(tmp_path):
+def test_killed_and_resumed_workers_equal_one_device(tmp_path, start_pair):
     alone, first = tmp_path / "alone", tmp_path / "first"
     # The hosts share no disk.
     second = tmp_path / "second"
@@ -115,8 +119,7 @@ def test_killed_and_resumed_workers_equal_one_device(tmp_path):
     pair = start_pair((first, second), *SMALL)
     wait_for_epoch(pair[0], first, 1)
     pair[1].send_signal(signal.SIGKILL)
-    out, err = pair[0].communicate(timeout=60)
-    pair[1].communicate()
+    _, err = pair[0].communicate(timeout=60)
     assert pair[0].returncode == 2
     assert err.startswith("kgpm.train: another worker of TF_CONFIG has ended")
     assert err.count("\n") == 1, err

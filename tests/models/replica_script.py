@@ -24,6 +24,7 @@ from tests.models.conftest import MODELS
 from tests.models.conftest import make
 
 TRACED = ("linear", "vq_vae")
+VALIDATED = (*TRACED, "gpm", "kpp", "vma")
 EXPORTED = "vae"
 NOISE = ("stateless_normal", "stateless_uniform", "stateless_categorical")
 
@@ -101,7 +102,7 @@ def trained(case, strategy, directory):
         )
     history = model.fit(
         data,
-        validation_data=data if case in TRACED else data.take(1),
+        validation_data=data if case in VALIDATED else None,
         verbose=0,
         shuffle=False,
     ).history
@@ -116,8 +117,10 @@ def trained(case, strategy, directory):
     ]
     return {
         "weights": {
-            variable.path.split("/", 1)[-1]: variable.numpy().tolist()
-            for variable in model.weights
+            f"{index} {variable.path.rsplit('/', 1)[-1]}": (
+                variable.numpy().tolist()
+            )
+            for index, variable in enumerate(model.weights)
         },
         "logs": {name: value for name, (value,) in history.items()},
         # How far the copies of the replicas are apart.

@@ -9,16 +9,13 @@ import pytest
 from kgpm.errors import UserError
 from kgpm.training.cluster import Cluster
 from kgpm.training.rendezvous import meet
+from tests.ports import free_ports
 
 FACTS = {"--seed": "--seed=0", "--epochs": "--epochs=3"}
 
 
 def free_addresses(count):
-    sockets = [socket.create_server(("", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return tuple(f"127.0.0.1:{port}" for port in ports)
+    return tuple(f"127.0.0.1:{port}" for port in free_ports(count))
 
 
 def all_meet(clusters, facts=None, timeout=10.0):
