@@ -5,11 +5,14 @@ Example:
     python -m kgpm.train --flagfile=configs/digits.cfg --model_dir=runs/digits
 """
 
+import contextlib
+import os
 import sys
 
 from kgpm.cli import flags
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
+from kgpm.cli.workers import cluster_of
 from kgpm.training.run_directory import RunDirectory
 
 
@@ -19,20 +22,41 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def check(values: flags.FlagValues) -> None:
-    """Refuses a `--model_dir` at once; takes a resumed run's flags from it."""
-    RunDirectory(values.model_dir).check(values.resume)
-    if values.resume:
+    """Refuses a `--model_dir` at once; takes a resumed run's flags from it.
+
+    The first worker alone needs the directory; those of the others are
+    compared with its flags.
+    """
+    cluster = cluster_of(values)
+    run_directory = RunDirectory(values.model_dir)
+    if cluster.rank == 0:
+        run_directory.check(values.resume)
+    if values.resume and run_directory.flags.is_file():
         apply_run_flags(values)
+    if cluster.several:
+        # What native code writes of a lost worker; a sentence says it too.
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        # gRPC's level becomes that of TensorFlow's log.
+        os.environ["GRPC_VERBOSITY"] = "NONE"
 
 
 def main(values: flags.FlagValues) -> None:
-    """Trains, evaluates the best checkpoint and says what lies where."""
+    """Trains, evaluates the best checkpoint and says what lies where.
+
+    The first worker speaks for all.
+    """
     # Imported here so that --help does not wait for TensorFlow.
     from kgpm.cli import training_job
+    from kgpm.training.strategy import lost_workers_named
 
-    job = training_job.prepare_job(values)
-    training_job.fit(values, job)
-    training_job.report(values, job)
+    with contextlib.ExitStack() as stack:
+        if cluster_of(values).rank > 0:
+            silence = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(silence))
+        with lost_workers_named(values.worker_timeout):
+            job = training_job.prepare_job(values)
+            training_job.fit(values, job)
+        training_job.report(values, job)
 
 
 if __name__ == "__main__":

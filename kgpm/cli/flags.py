@@ -221,6 +221,22 @@ def define_training_flags(values: FlagValues) -> None:
         lower_bound=1,
     )
     boolean("resume", False, "Continue the run in --model_dir.")
+    enum(
+        "distribute",
+        "auto",
+        ["auto", "none", "mirrored", "multi_worker"],
+        "Devices that share each batch: all GPUs of this machine if there is "
+        "more than one (auto), one device (none), all GPUs, or without one all "
+        "logical CPUs, of this machine (mirrored), or those of the hosts that "
+        "TF_CONFIG names (multi_worker). --batch_size is that of all together.",
+    )
+    real(
+        "worker_timeout",
+        600.0,
+        "Seconds that a host waits for the others, at the start and in a step, "
+        "before it gives up; more than saving a checkpoint takes.",
+        lower_bound=1.0,
+    )
     boolean(
         "xla",
         False,

@@ -6,7 +6,9 @@ from kgpm.training.files import write_text
 from kgpm.training.run_directory import RunDirectory
 
 # What belongs to one start of a program and not to the run.
-_NOT_OF_THE_RUN = frozenset(["model_dir", "resume", "verbose"])
+_NOT_OF_THE_RUN = frozenset(
+    ["model_dir", "resume", "verbose", "distribute", "worker_timeout"]
+)
 # What may change while the result stays the same.
 _NOT_OF_THE_RESULT = _NOT_OF_THE_RUN | {
     "data_dir",
@@ -31,6 +33,20 @@ def save_run_flags(values: flags.FlagValues) -> None:
             lines += ["", f"# {group}", *members.values()]
     path = RunDirectory(values.model_dir).flags
     write_text(path, "\n".join(lines) + "\n")
+
+
+def facts_of_the_run(values: flags.FlagValues) -> dict[str, str]:
+    """What all workers of a run must have the same: each flag of its result.
+
+    And whether it is resumed. The names are those of the flags.
+    """
+    facts = {
+        f"--{name}": line
+        for group in flags.GROUPS
+        for name, line in _lines(values, group).items()
+        if name not in _NOT_OF_THE_RESULT
+    }
+    return {**facts, "--resume": str(values.resume)}
 
 
 def differing_flags(values: flags.FlagValues) -> list[str]:

@@ -31,12 +31,19 @@ def training_callbacks(
 
     A loss that is not finite must stop everything that saves; speed and rate
     must be in the logs before they are written; the checkpoint comes after
-    what it makes final.
+    what it makes final. Workers other than the first have those alone that
+    train and decide, in the same order: they write nothing.
 
     Args:
         values: the flags of `kgpm.train`.
         job: a `TrainingJob`.
     """
+    if not job.writes:
+        return [
+            StopOnNaN(),
+            AveragedWeights(),
+            *_deciding_callbacks(values, job),
+        ]
     hyperparameters = {
         flag.name: flag.value
         for group in ("data", "optimisation")
@@ -53,17 +60,25 @@ def training_callbacks(
     )
     figures = [job.model.monitor, "nelbo", *job.model.term_names]
     figures = list(dict.fromkeys(figures))
-    callbacks: list[keras.callbacks.Callback] = [
+    return [
         StopOnNaN(),
         AveragedWeights(),
         Throughput(values.batch_size * values.episode_length),
         *tensorboard_callbacks(job.run, hyperparameters, figures),
         *_picture_callbacks(values, job),
         metrics_csv(job.run.metrics_csv, job.progress.epoch),
-        Checkpoint(job.run, job.progress, values.patience),
+        *_deciding_callbacks(values, job),
+        *([ProgressBar(figures)] if verbosity(values.verbose) == 1 else []),
     ]
-    if verbosity(values.verbose) == 1:
-        callbacks.append(ProgressBar(figures))
+
+
+def _deciding_callbacks(
+    values: flags.FlagValues, job: Any
+) -> list[keras.callbacks.Callback]:
+    run = job.run if job.writes else None
+    callbacks: list[keras.callbacks.Callback] = [
+        Checkpoint(run, job.progress, values.patience)
+    ]
     if values.max_minutes is not None:
         callbacks.append(TimeLimit(values.max_minutes))
     return callbacks

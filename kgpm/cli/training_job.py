@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import zlib
 from typing import Any
 
 import keras
@@ -13,9 +14,12 @@ from kgpm.cli import flags
 from kgpm.cli.run_flags import save_run_flags
 from kgpm.cli.training_callbacks import training_callbacks
 from kgpm.cli.training_callbacks import verbosity
+from kgpm.cli.workers import cluster_of
+from kgpm.cli.workers import make_strategy
 from kgpm.errors import UserError
 from kgpm.training.backup import Progress
 from kgpm.training.backup import restore_backup
+from kgpm.training.backup import share_state
 from kgpm.training.evaluation import evaluate
 from kgpm.training.optimizer import learning_rate_schedule
 from kgpm.training.optimizer import make_optimizer
@@ -24,6 +28,8 @@ from kgpm.training.report import write_metrics
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import check_same_model
 from kgpm.training.stored_model import load_model
+from kgpm.training.strategy import check_same
+from kgpm.training.strategy import check_shares
 
 
 @dataclasses.dataclass
@@ -38,6 +44,7 @@ class TrainingJob:
         model: the compiled model, restored if the run is resumed.
         steps_per_epoch: batches of one epoch.
         progress: epochs completed and the best one.
+        writes: whether this worker, the first, writes the run's files.
     """
 
     run: RunDirectory
@@ -47,6 +54,7 @@ class TrainingJob:
     model: Any
     steps_per_epoch: int
     progress: Progress
+    writes: bool = True
 
 
 def prepare_job(values: flags.FlagValues) -> TrainingJob:
@@ -61,6 +69,9 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
         UserError: for any flag or file that does not fit.
         OSError: if the directory cannot be written or a file not be read.
     """
+    cluster = cluster_of(values)
+    strategy = make_strategy(values)
+    writes = cluster.rank == 0
     run = RunDirectory(values.model_dir)
     constructor = models.get(values.model)
     arguments = flags.model_arguments(values, constructor)
@@ -69,31 +80,49 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     test = load_split(values, "test")
     if "data_variance" in arguments and values.data_variance is None:
         arguments["data_variance"] = pixel_variance(train)
-    model = constructor(image_shape=train.image_shape, **arguments)
+    if cluster.several:
+        splits = (train, validation, test)
+        check_same(
+            strategy,
+            [zlib.crc32(split.images.data) for split in splits],
+            f"images of --dataset={values.dataset}",
+        )
+    with strategy.scope():
+        model = constructor(image_shape=train.image_shape, **arguments)
     for images in (train, validation, test):
         check_pixels(model.likelihood, images)
-    if values.resume:
+    if values.resume and writes:
         check_same_model(run, model)
     # Counted even where a flag says it: episodes that the images cannot fill
     # are refused here.
     steps_of_data = _num_batches(values, train, shuffle=True)
     steps = values.steps_per_epoch or steps_of_data
+    check_shares(
+        strategy, values.batch_size, -(-len(train) // values.episode_length)
+    )
     # As for the test images, whose batches are not made yet: they would hold
     # a copy of the images all along.
     _num_batches(values, test, shuffle=False)
-    model.compile(
-        _optimizer(values, model, steps),
-        kl_warmup_steps=round(values.kl_warmup_epochs * steps),
-        kl_warmup_terms=values.kl_warmup_terms,
-        seed=values.seed,
-        jit_compile=values.xla,
-    )
+    with strategy.scope():
+        model.compile(
+            _optimizer(values, model, steps),
+            kl_warmup_steps=round(values.kl_warmup_epochs * steps),
+            kl_warmup_terms=values.kl_warmup_terms,
+            seed=values.seed,
+            jit_compile=values.xla,
+        )
     progress = Progress()
     if values.resume:
-        progress = restore_backup(run.backup, model)
+        if writes:
+            progress = restore_backup(run.backup, model)
+        if cluster.several:
+            progress = share_state(strategy, model, progress)
     batches = _batches(values, validation)
-    run.create()
-    return TrainingJob(run, train, batches, test, model, steps, progress)
+    if writes:
+        run.create()
+    return TrainingJob(
+        run, train, batches, test, model, steps, progress, writes
+    )
 
 
 def fit(values: flags.FlagValues, job: TrainingJob) -> None:
@@ -105,7 +134,8 @@ def fit(values: flags.FlagValues, job: TrainingJob) -> None:
     """
     model, progress = job.model, job.progress
     _print_start(values, job)
-    save_run_flags(values)
+    if job.writes:
+        save_run_flags(values)
     if progress.epoch >= values.epochs:
         print(f"All {values.epochs} epochs are done.")
         return
@@ -129,12 +159,14 @@ def fit(values: flags.FlagValues, job: TrainingJob) -> None:
 def report(values: flags.FlagValues, job: TrainingJob) -> None:
     """Evaluates the best checkpoint on the test split and says what is where.
 
-    Writes `metrics.json`.
+    Writes `metrics.json`. One device does it, of the first worker.
 
     Raises:
         UserError: if the best checkpoint cannot be read.
         OSError: if the table cannot be written.
     """
+    if not job.writes:
+        return
     best = load_model(values.model_dir, "best")
     print(
         f"\nEvaluating epoch {job.progress.best_epoch} (lowest "
@@ -281,10 +313,12 @@ def _batches(values: flags.FlagValues, images: data.ImageSet) -> Any:
 def _print_start(values: flags.FlagValues, job: TrainingJob) -> None:
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     print(f"{started} {job.train.description}")
+    replicas = job.model.distribute_strategy.num_replicas_in_sync
+    shared = f" on {replicas} replicas" if replicas > 1 else ""
     print(
         f"{type(job.model).__name__} with {job.model.count_params():,} "
         f"parameters; {job.steps_per_epoch:,} steps of {values.batch_size} "
-        f"episodes of {values.episode_length} images an epoch, "
+        f"episodes of {values.episode_length} images an epoch{shared}, "
         f"{values.epochs:,} epochs. All bounds are in nats per image."
     )
     if job.progress.epoch:

@@ -221,9 +221,15 @@ def _build(
                 seed=seed, rerandomize_each_iteration=True
             ).take(1)
             cardinality = total
+        options = tf.data.Options()
+        # Every host sees all batches and takes its part of each.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
         return (
             epochs.flat_map(batches_of)
             .map(gather, num_parallel_calls=tf.data.AUTOTUNE)
             .apply(tf.data.experimental.assert_cardinality(cardinality))
             .prefetch(2)
+            .with_options(options)
         )

@@ -5,17 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.layers.batch_normalization import BatchNormalization
 from kgpm.ops import temporal_shift
-
-
-def batch_normalization(**kwargs: Any) -> keras.layers.Layer:
-    """Batch normalisation as the ResNets were published with.
-
-    Its statistics are those of all replicas.
-    """
-    return keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, synchronized=True, **kwargs
-    )
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -70,8 +61,7 @@ class TemporalShiftBlock(keras.layers.Layer):
             for i, strides in enumerate((stride, 1))
         ]
         self.norms = [
-            batch_normalization(dtype=policy, name=f"norm_{i}")
-            for i in range(2)
+            BatchNormalization(dtype=policy, name=f"norm_{i}") for i in range(2)
         ]
         self.projection = keras.layers.Conv2D(
             width,
@@ -81,7 +71,7 @@ class TemporalShiftBlock(keras.layers.Layer):
             dtype=policy,
             name="projection",
         )
-        self.projection_norm = batch_normalization(
+        self.projection_norm = BatchNormalization(
             dtype=policy, name="projection_norm"
         )
 
@@ -110,13 +100,14 @@ class TemporalShiftBlock(keras.layers.Layer):
         episodes = ops.reshape(inputs, (-1, length, *inputs.shape[1:]))
         hidden = temporal_shift(episodes, self.shift_fraction, weights)
         hidden = ops.reshape(hidden, (-1, *inputs.shape[1:]))
+        present = None if weights is None else ops.reshape(weights, (-1,))
         hidden = self.convolutions[0](self.padding(hidden))
-        hidden = ops.relu(self.norms[0](hidden, training=training))
+        hidden = ops.relu(self.norms[0](hidden, present, training=training))
         hidden = self.convolutions[1](self.padding(hidden))
-        hidden = self.norms[1](hidden, training=training)
+        hidden = self.norms[1](hidden, present, training=training)
         if self.projects:
             inputs = self.projection(inputs)
-            inputs = self.projection_norm(inputs, training=training)
+            inputs = self.projection_norm(inputs, present, training=training)
         return ops.relu(inputs + hidden)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

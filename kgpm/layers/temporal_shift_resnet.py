@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.layers.batch_normalization import BatchNormalization
 from kgpm.layers.choices import check_choice
 from kgpm.layers.choices import check_sizes
 from kgpm.layers.image_sizes import check_image_shape
 from kgpm.layers.temporal_shift_block import TemporalShiftBlock
-from kgpm.layers.temporal_shift_block import batch_normalization
 
 _STAGES = 4
 
@@ -93,7 +93,7 @@ class TemporalShiftResNet(keras.layers.Layer):
             dtype=policy,
             name="stem_convolution",
         )
-        self.stem_norm = batch_normalization(dtype=policy, name="stem_norm")
+        self.stem_norm = BatchNormalization(dtype=policy, name="stem_norm")
         # After a ReLU zeros are as good as the minus infinity of a pooling.
         self.pool_padding = keras.layers.ZeroPadding2D(1, dtype=policy)
         self.pool = keras.layers.MaxPooling2D(3, strides=2, dtype=policy)
@@ -134,7 +134,8 @@ class TemporalShiftResNet(keras.layers.Layer):
         length = ops.shape(images)[1]
         hidden = ops.reshape(images, (-1, *self.image_shape))
         hidden = self.stem_convolution(self.stem_padding(hidden))
-        hidden = ops.relu(self.stem_norm(hidden, training=training))
+        present = None if weights is None else ops.reshape(weights, (-1,))
+        hidden = ops.relu(self.stem_norm(hidden, present, training=training))
         if self.stem == "standard":
             hidden = self.pool(self.pool_padding(hidden))
         for block in self.blocks:

@@ -10,6 +10,7 @@ from kgpm.errors import UserError
 from kgpm.layers.choices import check_last_axis
 from kgpm.layers.choices import check_sizes
 from kgpm.ops import of_the_first_replica
+from kgpm.ops import sum_of_earlier_replicas
 from kgpm.ops import sum_over_replicas
 from kgpm.ops import uniform
 
@@ -217,23 +218,27 @@ class VectorQuantizer(keras.layers.Layer):
     def _draw(self, flat: Any, present: Any, seed: Any) -> tuple[Any, Any]:
         """K vectors of the batch, the same on every replica, if it has any.
 
-        One of each K-th part of those that are there: no vector twice as
-        long as they are enough.
+        One of each K-th part of those that are there, the replicas' one after
+        the other: no vector twice as long as they are enough.
         """
-        # A replica's share of a batch may be empty.
+        own = ops.sum(present)
+        total = sum_over_replicas(own)
+        count = self.num_embeddings
+        parts = ops.arange(count, dtype="float32") + of_the_first_replica(
+            uniform((count,), seed)
+        )
+        # Rounding may take the last part to its end.
+        places = ops.minimum(parts / count * total, total - 0.5)
+        places = places - sum_of_earlier_replicas(own)
+        # A replica may have none of them.
         flat = ops.concatenate(
             [ops.stop_gradient(flat), ops.zeros((1, self.embedding_dim))]
         )
-        places = ops.cumsum(ops.concatenate([present, ops.zeros((1,))]))
-        count = self.num_embeddings
-        parts = ops.arange(count, dtype="float32") + uniform((count,), seed)
-        index = ops.searchsorted(
-            places, parts / count * places[-1], side="right"
-        )
-        vectors = ops.take(
-            flat, ops.minimum(index, ops.shape(flat)[0] - 1), axis=0
-        )
-        return of_the_first_replica(vectors, places[-1] > 0.0)
+        index = ops.searchsorted(ops.cumsum(present), places, side="right")
+        mine = ops.logical_and(places >= 0.0, places < own)
+        index = ops.where(mine, index, ops.shape(flat)[0] - 1)
+        vectors = ops.take(flat, index, axis=0)
+        return sum_over_replicas(vectors), total > 0.0
 
     def _add(
         self, name: str, shape: tuple, initializer: Any, trainable: bool = False

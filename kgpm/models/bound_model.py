@@ -14,6 +14,7 @@ from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 from kgpm.ops import nelbo
 from kgpm.ops import nelbo_full
+from kgpm.ops import sum_over_replicas
 
 
 class BoundModel(keras.Model):
@@ -27,7 +28,8 @@ class BoundModel(keras.Model):
     optimizer, which sums once more.
 
     Batches are `{"images": [B, T, H, W, C], "weights": [B, T]}` or images
-    alone; an image of weight 0 counts nowhere.
+    alone; an image of weight 0 counts nowhere. A replica whose share of a
+    batch is empty is given one absent episode: not every operation takes none.
     """
 
     # Auxiliary terms are trained on, but belong to no bound.
@@ -104,7 +106,8 @@ class BoundModel(keras.Model):
 
         Raises:
             UserError: per-variable clipping, float16, which would need
-                loss scaling, or a warm-up of terms that there are not.
+                loss scaling, XLA on several replicas, or a warm-up of terms
+                that there are not.
         """
         optimizer = keras.optimizers.get(optimizer)
         if optimizer.clipnorm is not None or optimizer.clipvalue is not None:
@@ -116,6 +119,13 @@ class BoundModel(keras.Model):
             raise UserError(
                 "Expected a dtype policy of float32 or mixed_bfloat16, "
                 "received mixed_float16, which would need loss scaling."
+            )
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if jit_compile and replicas > 1:
+            raise UserError(
+                f"Expected no XLA on {replicas} replicas, received --xla "
+                "(jit_compile=True): it cannot compile the sums over replicas "
+                "that statistics and codebooks take amid a step; leave it out."
             )
         if kl_warmup_steps < 0:
             raise UserError(
@@ -173,14 +183,12 @@ class BoundModel(keras.Model):
         return super().make_train_function(force)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        images, weights = unpack_batch(data)
         replica = tf.distribute.get_replica_context()
         replicas = replica.num_replicas_in_sync
+        images, weights = _share(data, replicas)
         step = self.optimizer.iterations
         seed = fold_in(fold_in(self.noise_seed, step), _replica_id(replica))
-        total = ops.sum(weights)
-        if replicas > 1:
-            total = replica.all_reduce("sum", total)
+        total = sum_over_replicas(ops.sum(weights))
         with tf.GradientTape() as tape:
             terms = self.training_terms(images, weights, seed)
             per_image = self.loss_of(terms, self._kl_weight(step))
@@ -193,8 +201,7 @@ class BoundModel(keras.Model):
         )
         # An embedding's gradient comes as the rows that it took.
         gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        if replicas > 1:
-            gradients = replica.all_reduce("sum", gradients)
+        gradients = sum_over_replicas(gradients)
         norm = tf.linalg.global_norm(gradients)
         limit = self.optimizer.global_clipnorm
         if limit is not None:
@@ -207,14 +214,16 @@ class BoundModel(keras.Model):
         )
         self._update_metrics(terms, per_image, weights)
         self._gradient_norm.update_state(norm)
-        return self.get_metrics_result()
+        return _logs(self.get_metrics_result())
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        images, weights = unpack_batch(data)
+        replica = tf.distribute.get_replica_context()
+        images, weights = _share(data, replica.num_replicas_in_sync)
         # The weight scored so far differs from batch to batch and starts at
         # zero in every evaluation: fresh noise a batch, the same each time.
-        scored = self._term_metrics["loss"].count
-        replica = tf.distribute.get_replica_context()
+        scored = sum_over_replicas(
+            tf.identity(self._term_metrics["loss"].count)
+        )
         seed = fold_in(fold_in(self.noise_seed, scored), _replica_id(replica))
         terms = self.validation_terms(images, weights, seed)
         self._update_metrics(terms, self.loss_of(terms, 1.0), weights)
@@ -224,7 +233,7 @@ class BoundModel(keras.Model):
         skipped = {self._gradient_norm.name, *self.auxiliary_weights}
         if self.auxiliary_weights:
             skipped.add("loss")
-        return {k: v for k, v in results.items() if k not in skipped}
+        return _logs({k: v for k, v in results.items() if k not in skipped})
 
     def validation_terms(
         self, images: Any, weights: Any, seed: Any
@@ -299,6 +308,32 @@ def unpack_batch(data: Any) -> tuple[Any, Any]:
     if weights is None:
         weights = ops.ones(ops.shape(images)[:-3])
     return images, ops.cast(weights, "float32")
+
+
+def _share(data: Any, replicas: int) -> tuple[Any, Any]:
+    """What a replica has of a batch, see `unpack_batch`: never no episode."""
+    images, weights = unpack_batch(data)
+    if replicas == 1 or images.shape[0]:
+        return images, weights
+    missing = tf.cast(tf.shape(images)[0] == 0, tf.int32)
+    padded = []
+    for values in (images, weights):
+        behind = tf.scatter_nd([[0, 1]], [missing], [values.shape.rank, 2])
+        filled = tf.pad(values, behind)
+        filled.set_shape([None, *values.shape[1:]])
+        padded.append(filled)
+    return padded[0], padded[1]
+
+
+def _logs(results: dict[str, Any]) -> dict[str, Any]:
+    """Results in the shape in which Keras averages them over replicas.
+
+    Over those of several hosts it does so along an axis of each value.
+    """
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return results
+    return {name: tf.reshape(value, [1]) for name, value in results.items()}
 
 
 def _replica_id(replica: Any) -> Any:

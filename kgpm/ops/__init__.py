@@ -33,6 +33,7 @@ from kgpm.ops.random import normal
 from kgpm.ops.random import split_seed
 from kgpm.ops.random import uniform
 from kgpm.ops.replicas import of_the_first_replica
+from kgpm.ops.replicas import sum_of_earlier_replicas
 from kgpm.ops.replicas import sum_over_replicas
 from kgpm.ops.temporal_shift import temporal_shift
 from kgpm.ops.vimco import VIMCO_BASELINES
@@ -56,6 +57,7 @@ __all__ = [
     "gumbel",
     "importance_weighted_bound",
     "of_the_first_replica",
+    "sum_of_earlier_replicas",
     "sum_over_replicas",
     "kalman_write",
     "kl_diagonal",

@@ -14,27 +14,24 @@ def sum_over_replicas(values: Any) -> Any:
     return values if replica is None else replica.all_reduce("sum", values)
 
 
-def of_the_first_replica(values: Any, has_some: Any) -> tuple[Any, Any]:
-    """The values of the first replica that has some.
-
-    Args:
-        values: a tensor of one shape on all replicas.
-        has_some: scalar boolean.
-
-    Returns:
-        The values, zeros if no replica has any, and whether one has.
-    """
+def sum_of_earlier_replicas(value: Any) -> Any:
+    """What a scalar adds up to on the replicas before this one."""
     replica = _replica()
     if replica is None:
-        return tf.where(has_some, values, 0.0), has_some
-    count = replica.num_replicas_in_sync
+        return tf.zeros_like(value)
     own = replica.replica_id_in_sync_group
-    with_some = replica.all_reduce(
-        "sum", tf.one_hot(own, count) * tf.cast(has_some, "float32")
-    )
-    chosen = tf.equal(own, tf.argmax(with_some, output_type=tf.int32))
-    values = tf.where(tf.logical_and(chosen, has_some), values, 0.0)
-    return replica.all_reduce("sum", values), tf.reduce_any(with_some > 0.0)
+    count = replica.num_replicas_in_sync
+    each = replica.all_reduce("sum", value * tf.one_hot(own, count))
+    return tf.reduce_sum(each * tf.cast(tf.range(count) < own, each.dtype))
+
+
+def of_the_first_replica(values: Any) -> Any:
+    """The values of the first replica, on all of them."""
+    replica = _replica()
+    if replica is None:
+        return values
+    first = tf.equal(replica.replica_id_in_sync_group, 0)
+    return replica.all_reduce("sum", tf.where(first, values, 0.0))
 
 
 def _replica() -> Any:

@@ -37,8 +37,8 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
             the block runs with the model as it is.
     """
     optimizer = model.optimizer
-    if not getattr(optimizer, "use_ema", False) or not int(
-        optimizer.iterations
+    if not getattr(optimizer, "use_ema", False) or not (
+        optimizer.iterations.numpy()
     ):
         yield
         return

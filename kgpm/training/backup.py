@@ -1,6 +1,7 @@
 """Everything that a training run needs to go on exactly where it was."""
 
 import dataclasses
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from kgpm.errors import UserError
 from kgpm.training.files import atomic_path
 from kgpm.training.files import read_json
 from kgpm.training.files import write_json
+from kgpm.training.strategy import of_first_worker
 
 
 @dataclasses.dataclass
@@ -98,6 +100,31 @@ def restore_backup(directory: Path, model: keras.Model) -> Progress:
     for name, variable in variables.items():
         variable.assign(values[name])
     return Progress(**record)
+
+
+def share_state(
+    strategy: Any, model: keras.Model, progress: Progress
+) -> Progress:
+    """Gives all workers the first one's weights, optimiser and progress.
+
+    It alone has the backup: had each its own, those of a run that was killed
+    between two of them would be of different epochs.
+
+    Args:
+        strategy: of the training.
+        model: a compiled model with a built optimiser.
+        progress: the first worker's; that of the others does not count.
+    """
+    variables = list(_variables(model).values())
+    lowest = np.nan if progress.best is None else progress.best
+    record = np.array([progress.epoch, lowest, progress.best_epoch])
+    values = [variable.value.numpy() for variable in variables]
+    record, *values = of_first_worker(strategy, [record, *values])
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    epoch, lowest, best_epoch = record.tolist()
+    best = None if math.isnan(lowest) else lowest
+    return Progress(int(epoch), best, int(best_epoch))
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

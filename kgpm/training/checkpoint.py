@@ -25,7 +25,8 @@ class Checkpoint(keras.callbacks.Callback):
     the last of the callbacks that write: an epoch counts when it is backed up.
 
     Args:
-        run: the run's directory.
+        run: the run's directory; None saves nothing, as on the workers that
+            only take the same decisions.
         progress: where the run stands; updated.
         patience: epochs without a lower bound before training stops;
             None never stops.
@@ -33,7 +34,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(
         self,
-        run: RunDirectory,
+        run: RunDirectory | None,
         progress: Progress | None = None,
         patience: int | None = None,
     ) -> None:
@@ -44,7 +45,9 @@ class Checkpoint(keras.callbacks.Callback):
         self.progress = Progress() if progress is None else progress
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        write_json(self._run.backup / "model.json", describe_model(self.model))
+        if self._run is not None:
+            path = self._run.backup / "model.json"
+            write_json(path, describe_model(self.model))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
@@ -54,20 +57,24 @@ class Checkpoint(keras.callbacks.Callback):
         improved = value < (
             math.inf if progress.best is None else progress.best
         )
-        record = {"epoch": epoch + 1, **figures}
-        last, best = self._run.checkpoint("last"), self._run.checkpoint("best")
+        if improved:
+            progress.best, progress.best_epoch = value, epoch + 1
+        if self._run is not None:
+            self._save(self._run, {"epoch": epoch + 1, **figures}, improved)
+        if progress.out_of_patience(self._patience):
+            self._stopped = True
+            self.model.stop_training = True
+
+    def _save(self, run: RunDirectory, record: dict, improved: bool) -> None:
+        last, best = run.checkpoint("last"), run.checkpoint("best")
         with averaged_weights(self.model):
             save_model(self.model, last)
         write_json(last.with_suffix(".json"), record)
         if improved:
-            progress.best, progress.best_epoch = value, epoch + 1
             # A copy takes a hundredth of the time of saving once more.
             copy_file(last, best)
             write_json(best.with_suffix(".json"), record)
-        save_backup(self._run.backup, self.model, progress)
-        if progress.out_of_patience(self._patience):
-            self._stopped = True
-            self.model.stop_training = True
+        save_backup(run.backup, self.model, self.progress)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if not self._stopped:

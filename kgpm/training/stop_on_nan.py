@@ -35,7 +35,7 @@ class StopOnNaN(keras.callbacks.Callback):
         value = float((logs or {}).get(name, 0.0))
         if math.isfinite(value):
             return
-        iteration = int(self.model.optimizer.iterations)
+        iteration = int(self.model.optimizer.iterations.numpy())
         raise UserError(
             f"{name} became {value} {where} of epoch {self._epoch + 1} (step "
             f"{iteration} of the run): try a lower --learning_rate, a longer "

@@ -41,4 +41,5 @@ class Throughput(keras.callbacks.Callback):
         logs["images_per_second"] = (
             self._steps * self._images_per_step / seconds if seconds else 0.0
         )
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = float(rate)

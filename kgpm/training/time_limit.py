@@ -4,11 +4,14 @@ import time
 
 import keras
 
+from kgpm.training.strategy import any_worker
+
 
 class TimeLimit(keras.callbacks.Callback):
     """Stops after the last epoch that ends within the limit.
 
-    Only whole epochs are trained, so a stopped run can be resumed exactly.
+    Only whole epochs are trained, so a stopped run can be resumed exactly. All
+    workers stop with the first whose clock says so.
 
     Args:
         minutes: the limit, from the start of `fit`.
@@ -31,7 +34,10 @@ class TimeLimit(keras.callbacks.Callback):
         now = time.perf_counter()
         next_end = now - self._train_started + now - self._epoch_started
         last = epoch + 1 >= (self.params or {}).get("epochs", 0)
-        if next_end > self._seconds and not last:
+        late = any_worker(
+            self.model.distribute_strategy, next_end > self._seconds
+        )
+        if late and not last:
             self._stopped_after = epoch + 1
             self.model.stop_training = True
 

@@ -1,19 +1,32 @@
-"""A few steps of two models, each on one device and on two replicas.
+"""Three steps of every model: on one device, on replicas, on workers.
 
-Run in a process of its own, because logical devices must be set before
-TensorFlow starts: it prints weights (of Kanerva++ those that gradients do not
-move) and logs as JSON, `{model: {"single": ..., "mirrored": ...}}`.
+Run in a process of its own, because devices must be set before TensorFlow
+starts: `DIRECTORY` for one device and two logical ones, `DIRECTORY RANK PORT
+PORT` for one of two workers. Prints weights and logs as JSON, `{mode: {case:
+...}}`, and leaves a model of the two logical devices and its export.
+
+A replica draws noise of its own; here it draws that of the whole batch and
+keeps its part, so that noise too is that of one device.
 """
 
-import functools
 import json
+import os
+import sys
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kgpm.models import BoundModel
+from kgpm.models import bound_model
+from kgpm.serving import export_model
+from tests.models.conftest import MODELS
 from tests.models.conftest import make
+
+TRACED = ("linear", "vq_vae")
+VALIDATED = (*TRACED, "gpm", "kpp", "vma")
+EXPORTED = "vae"
+NOISE = ("stateless_normal", "stateless_uniform", "stateless_categorical")
 
 
 class Linear(BoundModel):
@@ -37,106 +50,142 @@ class Linear(BoundModel):
         return {"nll": error, "kl_a": square}
 
 
-def linear(generator):
-    """Nine episodes in batches of four: the last leaves a replica empty."""
-    images = generator.random((9, 3, 2, 2, 1)).astype("float32")
-    weights = (generator.random((9, 3)) > 0.3).astype("float32")
-    return Linear, {"images": images, "weights": weights}
+def unplaced_codes():
+    """Codes that the first batch puts in their places."""
+    model = make("vq_vae")
+    model.quantizer.initialized.assign(0.0)
+    return model
 
 
-def kanerva_plus_plus(generator):
-    """One batch: statistics of the encoder depend on images alone."""
-    images = (generator.random((4, 3, 8, 8, 1)) > 0.5).astype("float32")
-    batch = {"images": images, "weights": np.ones((4, 3), "float32")}
-    return functools.partial(make, "kpp"), batch
-
-
-def vector_quantised(generator):
-    """Codes in their places: their running means are of both replicas."""
-    images = (generator.random((4, 3, 8, 8, 1)) > 0.5).astype("float32")
-    weights = np.ones((4, 3), "float32")
-    weights[3, 1:] = 0.0
-    batch = {"images": images, "weights": weights}
-    return functools.partial(make, "vq_vae"), batch
-
-
-def unplaced_codes(generator):
-    """Codes find their places in a batch that the second replica has alone."""
-    images = (generator.random((2, 3, 8, 8, 1)) > 0.5).astype("float32")
-    weights = np.array([[0.0] * 3, [1.0] * 3], "float32")
-    batch = {"images": images, "weights": weights}
-
-    def constructor():
-        model = make("vq_vae")
-        model.quantizer.initialized.assign(0.0)
-        return model
-
-    return constructor, batch
+def half_precision():
+    """Networks of bfloat16, whose sums round to 8 bits."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        return make("gpm")
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 CASES = {
-    "linear": linear,
-    "kpp": kanerva_plus_plus,
-    "vq_vae": vector_quantised,
+    "linear": Linear,
     "unplaced": unplaced_codes,
+    "bfloat16": half_precision,
+    **{name: lambda name=name: make(name) for name in MODELS},
 }
 
 
-# Tracing another step costs far more than taking it.
-VALIDATED = ("linear", "kpp")
+def batches(case):
+    """Batches of four episodes, the last of one: nothing for a replica.
+
+    Of `linear` also one of three, which replicas share unevenly; of
+    `unplaced` the first replica has only absent images at first.
+    """
+    generator = np.random.default_rng(0)
+    count, shape = (11, (2, 2, 1)) if case == "linear" else (9, (8, 8, 1))
+    images = (generator.random((count, 3, *shape)) > 0.5).astype("float32")
+    weights = (generator.random((count, 3)) > 0.3).astype("float32")
+    weights[:, 0] = 1.0
+    if case == "unplaced":
+        weights[:2] = 0.0
+    batch = {"images": images, "weights": weights}
+    return tf.data.Dataset.from_tensor_slices(batch).batch(4)
 
 
-def trained(name, mode, strategy):
-    constructor, batch = CASES[name](np.random.default_rng(0))
-    data = tf.data.Dataset.from_tensor_slices(batch).batch(4)
+def trained(case, strategy, directory):
+    data = batches(case)
     with strategy.scope():
-        model = constructor()
+        model = CASES[case]()
         model.compile(
-            keras.optimizers.Adam(0.05, global_clipnorm=0.5),
-            # One step is sooner taken than traced; replicas need a trace.
-            run_eagerly=mode == "single",
+            keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.5),
+            # A few steps are sooner taken than traced.
+            run_eagerly=case not in TRACED,
         )
     history = model.fit(
         data,
-        validation_data=data if name in VALIDATED else None,
-        epochs=2 if name == "linear" else 1,
+        validation_data=data if case in VALIDATED else None,
         verbose=0,
         shuffle=False,
     ).history
-    shown = model.non_trainable_variables or model.variables
-    weights = {
-        variable.path.split("/", 1)[-1]: variable.numpy().tolist()
-        for variable in shown
-        if "seed" not in variable.path
+    if case == EXPORTED and isinstance(
+        strategy, tf.distribute.MirroredStrategy
+    ):
+        model.save(f"{directory}/{case}.keras")
+        export_model(model, f"{directory}/{case}")
+    copies = [
+        strategy.experimental_local_results(variable.value)
+        for variable in model.weights
+    ]
+    return {
+        "weights": {
+            f"{index} {variable.path.rsplit('/', 1)[-1]}": (
+                variable.numpy().tolist()
+            )
+            for index, variable in enumerate(model.weights)
+        },
+        "logs": {name: value for name, (value,) in history.items()},
+        # How far the copies of the replicas are apart.
+        "spread": max(
+            float(np.ptp([each.numpy() for each in values], axis=0).max())
+            for values in copies
+        ),
     }
-    # How far the copies of the replicas are apart.
-    spread = max(
-        float(np.ptp([copy.numpy() for copy in copies], axis=0).max())
-        for copies in map(strategy.experimental_local_results, values_of(model))
-    )
-    return {"weights": weights, "logs": history, "spread": spread}
 
 
-def values_of(model):
-    return [variable.value for variable in model.variables]
+def of_the_batch(draw):
+    """Draws for all replicas and returns the rows of this one."""
+
+    def drawn(*args, **kwargs):
+        replica = tf.distribute.get_replica_context()
+        if replica is None or not args or len(args[0]) == 0:
+            # Initial weights, or what all images share.
+            return draw(*args, **kwargs)
+        own = replica.replica_id_in_sync_group
+        count = replica.num_replicas_in_sync
+        first, *rest = args
+        if isinstance(first, tf.Tensor) and first.shape.rank == 2:
+            # Logits, a row for each draw.
+            rows = tf.shape(first)[0]
+            first = tf.concat([first] * count, 0)
+        else:
+            rows = first[0]
+            first = (count * rows, *first[1:])
+        drawn = draw(first, *rest, **kwargs)
+        return drawn[own * rows : (own + 1) * rows]
+
+    return drawn
 
 
-def main():
+def alone():
+    """On one device, and on two logical ones of this process."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpu, logical)
-    strategies = {
+    return {
         "single": tf.distribute.get_strategy(),
         "mirrored": tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
     }
+
+
+def worker(rank, ports):
+    """As one of the workers at these ports."""
+    workers = [f"127.0.0.1:{port}" for port in ports]
+    task = {"type": "worker", "index": rank}
+    cluster = {"cluster": {"worker": workers}, "task": task}
+    os.environ["TF_CONFIG"] = json.dumps(cluster)
+    return {f"worker {rank}": tf.distribute.MultiWorkerMirroredStrategy()}
+
+
+def main(directory, rank=None, *ports):
+    strategies = alone() if rank is None else worker(int(rank), ports)
+    for name in NOISE:
+        setattr(tf.random, name, of_the_batch(getattr(tf.random, name)))
+    bound_model._replica_id = lambda replica: 0
     results = {
-        name: {
-            mode: trained(name, mode, each) for mode, each in strategies.items()
-        }
-        for name in CASES
+        mode: {case: trained(case, strategy, directory) for case in CASES}
+        for mode, strategy in strategies.items()
     }
     print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

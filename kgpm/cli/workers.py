@@ -1,0 +1,63 @@
+"""What `--distribute` asks for: the workers of a run and their strategy."""
+
+import os
+from typing import Any
+
+from kgpm import __version__
+from kgpm.cli import flags
+from kgpm.cli.run_flags import facts_of_the_run
+from kgpm.errors import UserError
+from kgpm.training.cluster import Cluster
+from kgpm.training.cluster import read_cluster
+from kgpm.training.rendezvous import meet
+
+
+def cluster_of(values: flags.FlagValues) -> Cluster:
+    """The workers that the flags and `TF_CONFIG` name, of which this is one.
+
+    Args:
+        values: the flags of `kgpm.train`.
+
+    Returns:
+        The cluster; that of a program on its own has one worker.
+
+    Raises:
+        UserError: if `TF_CONFIG` is missing or wrong, or is there and nothing
+            says what to do with it.
+    """
+    config = os.environ.get("TF_CONFIG", "")
+    if values.distribute == "multi_worker":
+        return read_cluster(config)
+    if values.distribute == "auto" and config.strip():
+        raise UserError(
+            "TF_CONFIG is set, so that this may be one of several hosts: add "
+            "--distribute=multi_worker to train with the others, or "
+            "--distribute=none or mirrored to train on this machine alone"
+        )
+    return Cluster((), 0)
+
+
+def make_strategy(values: flags.FlagValues) -> Any:
+    """Makes the strategy, before anything else uses TensorFlow's devices.
+
+    Several hosts wait for each other here and check that they have the same
+    flags and version.
+
+    Args:
+        values: the flags of `kgpm.train`.
+
+    Raises:
+        UserError: see `cluster_of` and `kgpm.training.rendezvous.meet`.
+    """
+    from kgpm.training import strategy
+
+    cluster = cluster_of(values)
+    if not cluster.several:
+        # A cluster of one is a machine on its own.
+        alone = "auto" if cluster.addresses else values.distribute
+        return strategy.local_strategy(alone)
+    count = len(cluster.addresses)
+    print(f"Waiting for all {count} workers of TF_CONFIG.", flush=True)
+    facts = {**facts_of_the_run(values), "the version of kgpm": __version__}
+    meet(cluster, facts, values.worker_timeout)
+    return strategy.multi_worker_strategy(values.worker_timeout)

@@ -1,0 +1,261 @@
+"""Two workers on this machine, as users start them."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from kgpm import train
+from kgpm.cli import flags
+from kgpm.cli.main import parse
+from kgpm.cli.main import run
+from kgpm.cli.run_flags import facts_of_the_run
+from kgpm.cli.workers import cluster_of
+from kgpm.errors import UserError
+from tests.ports import free_ports
+
+# Nothing random: two workers draw other noise than one.
+SMALL = (
+    "--model=grid_autoencoder",
+    "--dataset=digits",
+    "--image_size=8",
+    "--binarize=threshold",
+    "--likelihood=bernoulli",
+    "--width=4,6",
+    "--residual_width=4",
+    "--embedding_dim=4",
+    "--episode_length=4",
+    # An odd number: shares of eight and seven.
+    "--batch_size=15",
+    "--steps_per_epoch=2",
+    "--epochs=12",
+    "--learning_rate=1e-2",
+    "--patience=12",
+    "--max_minutes=10",
+    "--ema_momentum=0.5",
+    "--log_images_every=0",
+    "--num_importance_samples=0",
+)
+
+
+def flag_values(*arguments):
+    values = flags.FlagValues()
+    train.define_flags(values)
+    parse(values, ["--model_dir=unused", *arguments])
+    return values
+
+
+def config(ports, rank):
+    workers = [f"127.0.0.1:{port}" for port in ports]
+    task = {"type": "worker", "index": rank}
+    return json.dumps({"cluster": {"worker": workers}, "task": task})
+
+
+@pytest.fixture
+def start_pair():
+    """Starts two workers; none outlives the test."""
+    started = []
+
+    def start(directories, *arguments):
+        ports = free_ports(2)
+        for rank, directory in enumerate(directories):
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "kgpm.train"]
+                    + [f"--model_dir={directory}", "--worker_timeout=60"]
+                    + ["--distribute=multi_worker", *arguments],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env={**os.environ, "TF_CONFIG": config(ports, rank)},
+                )
+            )
+        return started[-2:]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_epoch(process, directory, epoch):
+    path = directory / "backup" / "progress.json"
+    for _ in range(2400):
+        if path.is_file() and json.loads(path.read_text())["epoch"] >= epoch:
+            return
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    raise AssertionError(f"no epoch {epoch} in {directory}")
+
+
+def state(directory):
+    progress = json.loads((directory / "backup/progress.json").read_text())
+    with np.load(directory / "backup" / progress["values"]) as file:
+        return progress, {name: file[name] for name in file.files}
+
+
+def test_killed_and_resumed_workers_equal_one_device(tmp_path, start_pair):
+    alone, first = tmp_path / "alone", tmp_path / "first"
+    # The hosts share no disk.
+    second = tmp_path / "second"
+    assert (
+        run(
+            "kgpm.train",
+            train.main,
+            train.define_flags,
+            "Doc.",
+            [f"--model_dir={alone}", *SMALL, "--verbose=0"],
+            check=train.check,
+        )
+        == 0
+    )
+
+    pair = start_pair((first, second), *SMALL)
+    wait_for_epoch(pair[0], first, 1)
+    pair[1].send_signal(signal.SIGKILL)
+    _, err = pair[0].communicate(timeout=60)
+    assert pair[0].returncode == 2
+    assert err.startswith("kgpm.train: another worker of TF_CONFIG has ended")
+    assert err.count("\n") == 1, err
+    assert "--resume" in err
+    killed_after = state(first)[0]["epoch"]
+    assert 1 <= killed_after < 12, "it was killed too late to show anything"
+
+    pair = start_pair((first, second), *SMALL, "--resume")
+    (out, err), (out_of_second, err_of_second) = (
+        process.communicate(timeout=120) for process in pair
+    )
+    assert [process.returncode for process in pair] == [0, 0], err
+    assert (err, err_of_second) == ("", "")
+    assert f"Resuming after epoch {killed_after}." in out
+    assert "on 2 replicas" in out
+    # The first alone speaks and writes.
+    assert out_of_second == ""
+    assert not second.exists()
+
+    progress, expected = state(alone)
+    resumed_progress, resumed = state(first)
+    assert resumed_progress["epoch"] == progress["epoch"] == 12
+    assert resumed_progress["best_epoch"] == progress["best_epoch"]
+    assert resumed.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(resumed[name], value, atol=1e-5)
+    rows, rows_alone = (table(each) for each in (first, alone))
+    for name in set(rows) - {"images_per_second"}:
+        np.testing.assert_allclose(rows[name], rows_alone[name], rtol=1e-4)
+    figures, figures_alone = (
+        json.loads((each / "metrics.json").read_text())
+        for each in (first, alone)
+    )
+    assert figures["num_images"] == figures_alone["num_images"]
+    np.testing.assert_allclose(
+        figures["figures"]["A"]["nll"]["mean"],
+        figures_alone["figures"]["A"]["nll"]["mean"],
+        rtol=1e-5,
+    )
+
+
+def table(directory):
+    with open(directory / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+
+
+def test_facts_are_the_flags_of_the_result():
+    facts = facts_of_the_run(flag_values("--seed=3"))
+    other = facts_of_the_run(
+        flag_values("--seed=4", "--verbose=2", "--data_dir=elsewhere")
+    )
+    differing = {name for name in facts if facts[name] != other[name]}
+    assert differing == {"--seed"}
+    resumed = facts_of_the_run(flag_values("--seed=3", "--resume"))
+    assert resumed["--resume"] != facts["--resume"]
+
+
+def test_a_cluster_is_not_taken_for_a_machine_on_its_own(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config([1, 2], 1))
+    assert cluster_of(flag_values("--distribute=multi_worker")).rank == 1
+    assert cluster_of(flag_values("--distribute=none")).rank == 0
+    with pytest.raises(UserError, match="add --distribute=multi_worker"):
+        cluster_of(flag_values())
+    monkeypatch.delenv("TF_CONFIG")
+    assert cluster_of(flag_values()) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("", "received nothing"),
+        ('{"cluster": {"worker": ["a:1"]}}', "with type and index"),
+    ],
+)
+def test_a_wrong_cluster_is_refused_before_anything_is_made(
+    config, message, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setenv("TF_CONFIG", config)
+    code = run(
+        "kgpm.train",
+        train.main,
+        train.define_flags,
+        "Doc.",
+        [f"--model_dir={tmp_path / 'run'}", "--distribute=multi_worker"],
+        check=train.check,
+    )
+    err = capfd.readouterr().err
+    assert code == 2
+    assert err.startswith("kgpm.train: --distribute=multi_worker expected of")
+    assert message in err and err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_strategies_of_one_machine():
+    import tensorflow as tf
+
+    from kgpm.training import strategy
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("counts on there being no GPU")
+    for distribute in ("auto", "none"):
+        found = strategy.local_strategy(distribute)
+        assert not isinstance(found, tf.distribute.MirroredStrategy)
+    mirrored = strategy.local_strategy("mirrored")
+    assert isinstance(mirrored, tf.distribute.MirroredStrategy)
+    for each in (found, mirrored):
+        assert strategy.any_worker(each, True)
+        assert not strategy.any_worker(each, False)
+        (shared,) = strategy.of_first_worker(each, [np.arange(3)])
+        np.testing.assert_array_equal(shared, np.arange(3))
+        strategy.check_same(each, [1, 2], "images")
+
+
+def test_what_a_lost_worker_raises_is_one_sentence():
+    import tensorflow as tf
+
+    from kgpm.training.strategy import lost_workers_named
+
+    for error in (tf.errors.UnavailableError, tf.errors.DeadlineExceededError):
+        with pytest.raises(UserError, match="did not answer in 9 seconds"):
+            with lost_workers_named(9.0):
+                raise error(None, None, "Collective ops is aborted")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        with lost_workers_named(9.0):
+            raise tf.errors.InvalidArgumentError(None, None, "A defect")
+
+
+def test_a_batch_has_an_episode_for_each_replica():
+    class Strategy:
+        num_replicas_in_sync = 4
+
+    from kgpm.training.strategy import check_shares
+
+    check_shares(Strategy, batch_size=4, num_episodes=4)
+    with pytest.raises(UserError, match="cannot share a batch of --batch_size"):
+        check_shares(Strategy, batch_size=3, num_episodes=40)
+    with pytest.raises(UserError, match="the 3 episodes of the training"):
+        check_shares(Strategy, batch_size=32, num_episodes=3)

@@ -1,0 +1,105 @@
+"""Workers meet, or say in time why not."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from kgpm.errors import UserError
+from kgpm.training.cluster import Cluster
+from kgpm.training.rendezvous import meet
+from tests.ports import free_ports
+
+FACTS = {"--seed": "--seed=0", "--epochs": "--epochs=3"}
+
+
+def free_addresses(count):
+    return tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+
+
+def all_meet(clusters, facts=None, timeout=10.0):
+    """What each worker is told, `""` for agreement."""
+    told = [None] * len(clusters)
+
+    def worker(number):
+        try:
+            known = (facts or {}).get(number, FACTS)
+            told[number] = meet(clusters[number], known, timeout) or ""
+        except UserError as error:
+            told[number] = str(error)
+
+    threads = [
+        threading.Thread(target=worker, args=(number,))
+        for number in range(len(clusters))
+    ]
+    # The first comes last: the others wait for it.
+    for thread in reversed(threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return told
+
+
+def cluster_of(count):
+    addresses = free_addresses(count)
+    return [Cluster(addresses, rank) for rank in range(count)]
+
+
+def test_workers_that_agree_meet():
+    clusters = cluster_of(3)
+    assert all_meet(clusters) == ["", "", ""]
+    # The ports are free again, for TensorFlow.
+    assert all_meet(clusters) == ["", "", ""]
+
+
+def test_all_are_told_who_differs_and_in_what():
+    other = {"--seed": "--seed=1", "--epochs": "--epochs=3", "--new": "--new"}
+    told = all_meet(cluster_of(3), {2: other})
+    assert set(told) == {
+        "worker 2 was started with other values of --new, --seed than worker "
+        "0: start all workers alike"
+    }
+
+
+def test_a_worker_that_does_not_come_is_not_waited_for_forever():
+    first, second, third = cluster_of(3)
+    started = time.monotonic()
+    told = all_meet([first, second], timeout=1.0)
+    assert f"worker 2 ({third.addresses[2]}) did not come in time" in told[0]
+    # The second is told, or its own time is over.
+    assert "did not come in time" in told[1] or "did not answer" in told[1]
+    assert time.monotonic() - started < 5.0
+    with pytest.raises(UserError, match=r"worker 0 \(.*\) did not answer in 1"):
+        meet(third, FACTS, 1.0)
+
+
+def test_a_port_in_use_and_an_index_taken_twice():
+    first, second = cluster_of(2)
+    with socket.create_server(("", second.port)):
+        with pytest.raises(UserError, match=f"port {second.port} of 127.0.0.1"):
+            meet(second, FACTS, 1.0)
+    told = all_meet([first, second, second])
+    assert sum("cannot be listened on" in each for each in told) == 1
+
+
+def test_another_cluster_is_not_joined():
+    first, second = cluster_of(2)
+    stranger = Cluster((*first.addresses, free_addresses(1)[0]), 1)
+    told = all_meet([first, stranger])
+    assert "names another cluster" in told[0]
+    assert told[0] == told[1]
+
+
+def test_a_probe_of_the_port_is_no_worker():
+    first, second = cluster_of(2)
+    thread = threading.Thread(target=meet, args=(first, FACTS, 10.0))
+    thread.start()
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", first.port)).close()
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+    meet(second, FACTS, 10.0)
+    thread.join()
