@@ -5,6 +5,7 @@ from kgpm.ops.bounds import importance_weighted_bound
 from kgpm.ops.bounds import nelbo
 from kgpm.ops.bounds import nelbo_full
 from kgpm.ops.gaussian import kl_diagonal
+from kgpm.ops.gaussian import kl_diagonal_pairs
 from kgpm.ops.gaussian import kl_diagonal_standard
 from kgpm.ops.gaussian import kl_matrix_normal
 from kgpm.ops.gaussian import kl_precision_standard
@@ -34,6 +35,11 @@ from kgpm.ops.random import split_seed
 from kgpm.ops.random import uniform
 from kgpm.ops.replicas import of_the_first_replica
 from kgpm.ops.replicas import sum_over_replicas
+from kgpm.ops.slots import IMPOSSIBLE
+from kgpm.ops.slots import fill_slots
+from kgpm.ops.slots import slot_exponents
+from kgpm.ops.slots import slot_log_shares
+from kgpm.ops.slots import square_distances
 from kgpm.ops.temporal_shift import temporal_shift
 from kgpm.ops.vimco import VIMCO_BASELINES
 from kgpm.ops.vimco import vimco_bound
@@ -43,6 +49,7 @@ from kgpm.ops.windows import share_inside
 
 __all__ = [
     "DEFAULT_ITERATIONS",
+    "IMPOSSIBLE",
     "KL_MEMORY",
     "SOLVERS",
     "VIMCO_BASELINES",
@@ -52,6 +59,7 @@ __all__ = [
     "categorical",
     "check_solver",
     "cholesky_solve",
+    "fill_slots",
     "fold_in",
     "gumbel",
     "importance_weighted_bound",
@@ -59,6 +67,7 @@ __all__ = [
     "sum_over_replicas",
     "kalman_write",
     "kl_diagonal",
+    "kl_diagonal_pairs",
     "kl_diagonal_standard",
     "kl_matrix_normal",
     "kl_precision_standard",
@@ -76,7 +85,10 @@ __all__ = [
     "sample_matrix_normal",
     "sequential_write",
     "share_inside",
+    "slot_exponents",
+    "slot_log_shares",
     "split_seed",
+    "square_distances",
     "symmetrize",
     "temporal_shift",
     "transpose",
