@@ -75,7 +75,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "runs",
         None,
         "Finished runs to compare with that of --model_dir (gpm_capacity, "
-        "gpm_denoising), with commas between.",
+        "gpm_denoising), with commas between; without it that one alone.",
     )
     strings("reads", "1,2,4,8", "Numbers of reads to train with.")
     strings(

@@ -1,5 +1,6 @@
 """A read that picks a slot, or explains an image as like one or as new."""
 
+import math
 from typing import Any
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from kgpm.layers.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.gaussian_head import GaussianHead
 from kgpm.ops import categorical
-from kgpm.ops import kl_diagonal_pairs
+from kgpm.ops import kl_diagonal
 from kgpm.ops import log_density_diagonal
 from kgpm.ops import make_seed
 from kgpm.ops import normal
@@ -45,8 +46,18 @@ class CategoricalRead(keras.layers.Layer):
         p(a | M):  a kind of three, and of a copy or a likeness the slot k with
                    its share n_k / n of what was written;
         copy k:    z = m_k + s e;
-        like k:    p(u | m_k) = N(mu(m_k), sigma(m_k)),   z = g(u, m_k);
-        new:       the same of a learned m_0 in the place of m_k.
+        new:       u ~ N(mu, v_w + v_b),   z = g(u, m_0), m_0 learned;
+        like k:    u ~ N(mu + n (c_k - mu) / (n + v_w / v_b),
+                         v_w + v_b v_w / (v_w + n v_b)),   z = g(u, m_k).
+
+    mu, v_w and v_b are learned for each dimension. The second line is the
+    predictive distribution of one more member of a class, of which n are at
+    hand with mean c_k, if members have variance v_w about their class and
+    classes v_b about mu (Gelman et al., "Bayesian Data Analysis", 2013,
+    section 5.4). The class of slot k is what is near it: slot j counts
+    n_j exp(-l |u_k - u_j|^2 / v_w) times, u_k the mean of q(u | m_k), l
+    learned. So a likeness of any slot of an episode of one class knows all of
+    them, and says little more than "new" where slots are strangers.
 
     q(a | x, M) has no parameters of its own. For the code z of x:
 
@@ -68,7 +79,7 @@ class CategoricalRead(keras.layers.Layer):
         memory_size: K, slots.
         code_size: C, length of a code, and of u.
         observation_noise: s.
-        hidden_size: units of the networks of mu, sigma, q(u | x) and g.
+        hidden_size: units of the networks of q(u | x) and g.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
@@ -106,13 +117,6 @@ class CategoricalRead(keras.layers.Layer):
             dtype=policy,
             name="posterior",
         )
-        self.prior = GaussianHead(
-            code_size,
-            hidden_size,
-            least_scale=LEAST_PRIOR_SCALE,
-            dtype=policy,
-            name="prior",
-        )
         self.hidden = keras.layers.Dense(
             hidden_size, activation="relu", dtype=policy, name="hidden"
         )
@@ -122,19 +126,26 @@ class CategoricalRead(keras.layers.Layer):
 
     def build(self, input_shape: tuple | None = None) -> None:
         self.posterior.build((None, None, self.code_size))
-        self.prior.build((None, None, self.code_size))
         self.hidden.build((None, None, 2 * self.code_size))
         self.to_code.build((None, None, self.hidden_size))
-        self.kind_logits = self.add_weight(
-            shape=(3,), initializer="zeros", name="kind_logits"
-        )
-        self.likeness = self.add_weight(
-            shape=(self.code_size,),
-            initializer=keras.initializers.Constant(0.5),
-            name="likeness",
-        )
+        size = (self.code_size,)
+        # A third of the variance is between classes, and slots are strangers
+        # unless they are very near: likenesses begin close to "new".
+        for name, shape, start in (
+            ("kind_logits", (3,), 0.0),
+            ("prior_mean", size, 0.0),
+            ("log_variance_within", size, math.log(2.0 / 3.0)),
+            ("log_variance_between", size, math.log(1.0 / 3.0)),
+            ("log_sharpness", (), math.log(0.1)),
+        ):
+            weight = self.add_weight(
+                shape=shape,
+                initializer=keras.initializers.Constant(start),
+                name=name,
+            )
+            setattr(self, name, weight)
         self.nothing = self.add_weight(
-            shape=(self.code_size,),
+            shape=size,
             initializer=keras.initializers.RandomNormal(stddev=0.1),
             name="nothing",
         )
@@ -142,13 +153,11 @@ class CategoricalRead(keras.layers.Layer):
 
     def addresses(self, codes: Any, memory: dict[str, Any]) -> Addresses:
         """What is known of all addresses before one of them is drawn."""
-        count = memory["count"]
-        if len(count.shape) == 2:
-            count = count[:, None]
+        count = _per_query(memory)
         posterior, priors = self.posterior(codes), self._priors(memory)
-        likeness = kl_diagonal_pairs(
-            posterior.mean,
-            posterior.log_variance,
+        likeness = kl_diagonal(
+            posterior.mean[:, :, None],
+            posterior.log_variance[:, :, None],
             priors.mean,
             priors.log_variance,
         )
@@ -209,7 +218,8 @@ class CategoricalRead(keras.layers.Layer):
         )
         address = ops.reshape(address, (batch, queries))
         posterior = self.posterior(codes)
-        latents, u, prior = self._at(address, posterior, memory, seed)
+        latents, u = self._at(address, posterior, memory, seed)
+        prior = self._pick(self._priors(memory), address)
         log_ratio = _at_address(known.log_prior, address) - _at_address(
             known.log_posterior, address
         )
@@ -226,7 +236,7 @@ class CategoricalRead(keras.layers.Layer):
         address_seed, seed = split_seed(make_seed(seed), 2)
         log_prior = self._log_prior(memory["count"])
         address = categorical(log_prior, num_samples, address_seed)
-        prior = self._pick(self._priors(memory), self._slot_of(address))
+        prior = self._pick(self._priors(memory), address)
         return self._at(address, prior, memory, seed)[0]
 
     def latent_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
@@ -254,33 +264,43 @@ class CategoricalRead(keras.layers.Layer):
         )
         return ops.log_softmax(logits, axis=-1)
 
-    def _entries(self, memory: dict[str, Any]) -> Any:
-        """Vectors that something may be like, m_0 last, `[B, K + 1, C]`."""
-        mean = memory["mean"]
-        batch = ops.shape(mean)[0]
-        nothing = ops.broadcast_to(self.nothing, (batch, 1, self.code_size))
-        return ops.concatenate([mean, nothing], axis=1)
-
     def _priors(self, memory: dict[str, Any]) -> DiagonalGaussian:
-        """p(u | m_k) of all entries, `[B, K + 1, C]` each."""
-        entries = self._entries(memory)
-        prior = self.prior(entries)
-        # What u an entry would have itself: from it a network would have to
-        # learn all over again that like images have like latents.
-        own = self.posterior(entries).mean
-        return prior._replace(mean=prior.mean + self.likeness * own)
+        """p(u | a) of likenesses and new, `[B, 1 or Q, K + 1, C]` each."""
+        least = 2.0 * math.log(LEAST_PRIOR_SCALE)
+        within = ops.exp(ops.maximum(self.log_variance_within, least))
+        between = ops.exp(ops.maximum(self.log_variance_between, least))
+        own = self.posterior(memory["mean"]).mean
+        scaled = own / ops.sqrt(within)
+        squares = square_distances(scaled, scaled)
+        nearness = ops.exp(-ops.exp(self.log_sharpness) * squares)
+        # Members of the class of slot k, and how many.
+        members = nearness[:, None] * _per_query(memory)[..., None, :]
+        number = ops.sum(members, axis=-1)[..., None]
+        centre = ops.matmul(members, own[:, None])
+        centre = centre / ops.maximum(number, 1e-12)
+        # "New" is a class of which nothing is at hand.
+        number = _with_nothing(number)
+        centre = _with_nothing(centre)
+        share = number * between / (within + number * between)
+        mean = self.prior_mean + share * (centre - self.prior_mean)
+        variance = within + between * (1.0 - share)
+        return DiagonalGaussian(mean, ops.log(variance))
+
+    def _pick(self, values: Any, address: Any) -> Any:
+        """Vectors at addresses `[B, N]`; `values` `[B, 1 or N, K + 1, C]`."""
+        slot = self._slot_of(address)[..., None, None]
+
+        def pick(value: Any) -> Any:
+            shape = (*ops.shape(address), *ops.shape(value)[2:])
+            value = ops.broadcast_to(value, shape)
+            return ops.take_along_axis(value, slot, axis=2)[:, :, 0]
+
+        return keras.tree.map_structure(pick, values)
 
     def _slot_of(self, address: Any) -> Any:
         """The entry `0..K` that an address `0..2K` is about."""
         size = self.memory_size
         return ops.where(address < size, address, address - size)
-
-    def _pick(self, values: Any, slot: Any) -> Any:
-        """Vectors at entries `[B, N]`, of a nest of `[B, K + 1, C]`."""
-        return keras.tree.map_structure(
-            lambda value: ops.take_along_axis(value, slot[..., None], axis=1),
-            values,
-        )
 
     def _at(
         self,
@@ -289,10 +309,14 @@ class CategoricalRead(keras.layers.Layer):
         memory: dict[str, Any],
         seed: Any,
     ) -> tuple:
-        """z `[B, N, C]` at addresses `[B, N]`, u and p(u | a) behind it."""
+        """z `[B, N, C]` at addresses `[B, N]`, and the u behind it."""
         copy_seed, latent_seed = split_seed(seed, 2)
-        slot = self._slot_of(address)
-        entry = self._pick(self._entries(memory), slot)
+        mean = memory["mean"]
+        nothing = ops.broadcast_to(self.nothing, ops.shape(mean[:, :1]))
+        entries = ops.concatenate([mean, nothing], axis=1)
+        entry = ops.take_along_axis(
+            entries, self._slot_of(address)[..., None], axis=1
+        )
         u = distribution.sample(latent_seed)
         noise = normal(ops.shape(entry), copy_seed, self.compute_dtype)
         codes = ops.where(
@@ -300,7 +324,7 @@ class CategoricalRead(keras.layers.Layer):
             entry + self.observation_noise * noise,
             self._to_code(u, entry),
         )
-        return codes, u, self._pick(self._priors(memory), slot)
+        return codes, u
 
     def _to_code(self, u: Any, entry: Any) -> Any:
         """g(u, m), u and what a network makes of both."""
@@ -317,6 +341,19 @@ class CategoricalRead(keras.layers.Layer):
             hidden_size=self.hidden_size,
         )
         return config
+
+
+def _per_query(memory: dict[str, Any]) -> Any:
+    """Counts of slots as each query sees them, `[B, 1 or Q, K]`."""
+    count = memory["count"]
+    return count[:, None] if len(count.shape) == 2 else count
+
+
+def _with_nothing(values: Any) -> Any:
+    """A row of zeros behind those of the slots: `[..., K + 1, N]`."""
+    return ops.concatenate(
+        [values, ops.zeros_like(values[..., :1, :])], axis=-2
+    )
 
 
 def _at_address(values: Any, address: Any) -> Any:

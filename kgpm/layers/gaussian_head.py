@@ -60,7 +60,6 @@ class GaussianHead(keras.layers.Layer):
         activation: of these layers; `linear` for a deep linear network.
         spectral: whether these layers have spectral norm one.
         initial_scale: the scale near which a head starts.
-        least_scale: the smallest scale; `LEAST_PRIOR_SCALE` for a prior.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -82,11 +81,10 @@ class GaussianHead(keras.layers.Layer):
         activation: str = "relu",
         spectral: bool = False,
         initial_scale: float = 1.0,
-        least_scale: float = _LEAST_SCALE,
         **kwargs: Any,
     ) -> None:
         check_sizes(size=size, hidden_size=hidden_size, num_hidden=num_hidden)
-        check_positive(initial_scale=initial_scale, least_scale=least_scale)
+        check_positive(initial_scale=initial_scale)
         # Divergences need more than half precision.
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
@@ -96,7 +94,6 @@ class GaussianHead(keras.layers.Layer):
         self.activation = activation
         self.spectral = spectral
         self.initial_scale = initial_scale
-        self.least_scale = least_scale
         policy = self.dtype_policy
         kind = SpectralDense if spectral else keras.layers.Dense
         self.hidden = [
@@ -129,7 +126,7 @@ class GaussianHead(keras.layers.Layer):
             else:
                 features = layer(features)
         return DiagonalGaussian.of(
-            self.output_layer(features), self.initial_scale, self.least_scale
+            self.output_layer(features), self.initial_scale
         )
 
     def get_config(self) -> dict:
@@ -141,6 +138,5 @@ class GaussianHead(keras.layers.Layer):
             activation=self.activation,
             spectral=self.spectral,
             initial_scale=self.initial_scale,
-            least_scale=self.least_scale,
         )
         return config

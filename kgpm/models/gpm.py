@@ -121,7 +121,7 @@ class GPM(MemoryModel):
         **kwargs: Any,
     ) -> None:
         check_choice("read", read, tuple(READS))
-        check_sizes(num_inner_reads=num_inner_reads)
+        check_sizes(num_inner_reads=num_inner_reads, hidden_size=hidden_size)
         check_positive(beta=beta)
         check_choice("ordering", ordering, ("none", "lstm"))
         if ordering == "lstm" and writer == "sequential":

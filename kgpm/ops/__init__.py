@@ -5,7 +5,6 @@ from kgpm.ops.bounds import importance_weighted_bound
 from kgpm.ops.bounds import nelbo
 from kgpm.ops.bounds import nelbo_full
 from kgpm.ops.gaussian import kl_diagonal
-from kgpm.ops.gaussian import kl_diagonal_pairs
 from kgpm.ops.gaussian import kl_diagonal_standard
 from kgpm.ops.gaussian import kl_matrix_normal
 from kgpm.ops.gaussian import kl_precision_standard
@@ -67,7 +66,6 @@ __all__ = [
     "sum_over_replicas",
     "kalman_write",
     "kl_diagonal",
-    "kl_diagonal_pairs",
     "kl_diagonal_standard",
     "kl_matrix_normal",
     "kl_precision_standard",

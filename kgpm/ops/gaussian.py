@@ -42,42 +42,6 @@ def kl_diagonal(
     return 0.5 * ops.sum(terms, axis=-1)
 
 
-def kl_diagonal_pairs(
-    mean: Any, log_variance: Any, prior_mean: Any, prior_log_variance: Any
-) -> Any:
-    """`kl_diagonal` of each of Q Gaussians from each of K priors.
-
-    Two matrix products, in float64: a narrow prior multiplies what is left of
-    large squares.
-
-    Args:
-        mean: `[..., Q, L]`.
-        log_variance: `[..., Q, L]`.
-        prior_mean: `[..., K, L]`.
-        prior_log_variance: `[..., K, L]`.
-
-    Returns:
-        `[..., Q, K]`, in the dtype of `mean`.
-    """
-    dtype = mean.dtype
-    mean, log_variance, prior_mean, prior_log_variance = (
-        ops.cast(value, "float64")
-        for value in (mean, log_variance, prior_mean, prior_log_variance)
-    )
-    precision = ops.exp(-prior_log_variance)
-    spread = ops.exp(log_variance) + ops.square(mean)
-    of_priors = ops.sum(
-        prior_log_variance + precision * ops.square(prior_mean) - 1.0, axis=-1
-    )
-    divergence = 0.5 * (
-        ops.matmul(spread, transpose(precision))
-        - 2.0 * ops.matmul(mean, transpose(precision * prior_mean))
-        + of_priors[..., None, :]
-        - ops.sum(log_variance, axis=-1)[..., None]
-    )
-    return ops.cast(divergence, dtype)
-
-
 def kl_precision_standard(mean: Any, precision_factor: Any) -> Any:
     """KL of N(mean, (L L^T)^-1) from N(0, I).
 

@@ -114,8 +114,8 @@ CASES = {
         inputs=(noise(2, 4, 5), noise(2, 3, 5), np.ones((2, 3), "float32")),
         # Latents, kl_a and kl_z, log-ratio, twice; draws, read-outs.
         shapes=[*[(2, 4, 5), *[(2, 4)] * 3] * 2, (2, 5, 5), (2, 4, 5)],
-        # Two heads, g, the kinds, what likeness keeps, m_0.
-        num_weights=2 * 4 + 4 + 1 + 1 + 1,
+        # q(u | x), g, the kinds, four of p(u | a), m_0.
+        num_weights=4 + 4 + 1 + 4 + 1,
         call=read_slots,
     ),
     "dense_memory": dict(

@@ -38,13 +38,35 @@ def gaussian(parameters):
     return tfd.MultivariateNormalDiag(mean, np.exp(0.5 * log_variance))
 
 
-def prior_of(reading, entry):
-    """p(u | entry): what the network says beside the entry's own latent."""
-    entry = tf.constant(entry)[None, None]
-    mean, log_variance = (v.numpy() for v in reading.prior(entry))
-    own = reading.posterior(entry).mean.numpy()
-    mean = mean + reading.likeness.numpy() * own
-    return gaussian([mean[0, 0], log_variance[0, 0]])
+def priors_of(reading, mean, count):
+    """p(u | a) of likenesses and new: conditioning of one Gaussian.
+
+    Of the class means c ~ N(mu, v_b), its members at hand u_j ~ N(c, v_w), a
+    weighted one as if seen so often, and one more member.
+    """
+    own = reading.posterior(tf.constant(mean)[None]).mean.numpy()[0]
+    own = own.astype("float64")
+    mu = reading.prior_mean.numpy().astype("float64")
+    within = np.exp(reading.log_variance_within.numpy().astype("float64"))
+    between = np.exp(reading.log_variance_between.numpy().astype("float64"))
+    sharpness = np.exp(float(reading.log_sharpness))
+    found = []
+    for k in range(len(mean) + 1):
+        loc, scale = [], []
+        weights = np.zeros(len(mean))
+        if k < len(mean):
+            squares = np.square(own - own[k]) / within
+            weights = count * np.exp(-sharpness * squares.sum(-1))
+        for d in range(len(mu)):
+            seen = np.flatnonzero(weights > 0.0)
+            joint = np.full((len(seen) + 1,) * 2, between[d])
+            noise_of_seen = within[d] / weights[seen]
+            joint += np.diag([*noise_of_seen, within[d]])
+            gain = joint[-1, :-1] @ np.linalg.inv(joint[:-1, :-1])
+            loc.append(mu[d] + gain @ (own[seen, d] - mu[d]))
+            scale.append(np.sqrt(joint[-1, -1] - gain @ joint[:-1, -1]))
+        found.append(tfd.MultivariateNormalDiag(np.array(loc), np.array(scale)))
+    return found
 
 
 def test_the_divergences_of_a_categorical_read_are_sums_over_all_addresses():
@@ -56,15 +78,13 @@ def test_the_divergences_of_a_categorical_read_are_sums_over_all_addresses():
     for b in range(2):
         share = COUNT[b] / COUNT[b].sum()
         prior = np.concatenate([kinds[0] * share, kinds[1] * share, kinds[2:]])
-        entries = [*memory["mean"][b], reading.nothing.numpy()]
+        priors = priors_of(reading, memory["mean"][b].numpy(), COUNT[b])
         for q in range(4):
             code = codes[b, q]
             posterior = gaussian(reading.posterior(code[None])[:2])
             to_entries = [
-                tfd.kl_divergence(posterior, prior_of(reading, entry))
-                .numpy()
-                .item()
-                for entry in entries
+                tfd.kl_divergence(posterior, each).numpy().item()
+                for each in priors
             ]
             to_slots = [
                 np.square(code - row).sum() / (2 * NOISE**2) - 2.5
@@ -132,10 +152,7 @@ def marginals(layer, memory, likelihood, num_samples):
             entry = mean[slot]
             entry[kind == 2] = reading.nothing.numpy()
             places = np.where(kind == 2, 3, slot)
-            priors = [
-                prior_of(reading, row)
-                for row in [*mean, reading.nothing.numpy()]
-            ]
+            priors = priors_of(reading, mean, count)
             loc = np.stack([p.mean() for p in priors])[places]
             scale = np.stack([p.stddev() for p in priors])[places]
             u = loc + scale * generator.normal(size=size)
@@ -168,11 +185,10 @@ def test_a_read_is_a_bound_of_the_marginal(read):
     ):
         if hasattr(layer.reading, name):
             getattr(layer.reading, name).assign(value)
-    for name, raw in (("posterior", 1.3), ("prior", -0.7)):
-        if hasattr(layer.reading, name):
-            head = getattr(layer.reading, name).output_layer
-            head.kernel.assign(0.3 * head.kernel)
-            head.bias.assign([0.1, -0.2, raw, raw])
+    if hasattr(layer.reading, "posterior"):
+        head = layer.reading.posterior.output_layer
+        head.kernel.assign(0.3 * head.kernel)
+        head.bias.assign([0.1, -0.2, 2.2, 2.2])
     kernel = np.random.default_rng(5).normal(size=(2, 4))
     image = np.array([1.0, 0.0, 1.0, 1.0])
 

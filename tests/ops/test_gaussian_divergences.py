@@ -167,26 +167,3 @@ def test_kl_matrix_normal_is_the_mean_log_ratio_of_draws():
     error = np.std(ratio) / np.sqrt(count)
     assert abs(np.mean(ratio) - float(kl)) < 4.5 * error
     assert error < 0.02 * float(kl)
-
-
-def test_kl_diagonal_pairs():
-    """Each from each, also from priors a hundred times narrower."""
-    rng = np.random.default_rng(5)
-    mean, log_variance = rng.normal(size=(2, 3, 4, 6)).astype("float32")
-    prior_mean, prior_log_variance = rng.normal(size=(2, 3, 5, 6))
-    prior_log_variance = prior_log_variance - 9.0
-    priors = [v.astype("float32") for v in (prior_mean, prior_log_variance)]
-    expected = tfd.kl_divergence(
-        diagonal(
-            mean[:, :, None].astype("float64"),
-            log_variance[:, :, None].astype("float64"),
-        ),
-        diagonal(*(v[:, None].astype("float64") for v in priors)),
-    )
-    result = ops.kl_diagonal_pairs(
-        *map(tf.constant, (mean, log_variance, *priors))
-    )
-    np.testing.assert_allclose(result, expected, rtol=1e-6)
-    same = ops.kl_diagonal_pairs(*map(tf.constant, (mean, log_variance) * 2))
-    own = np.diagonal(same, axis1=1, axis2=2)
-    np.testing.assert_allclose(own, np.zeros((3, 4)), atol=1e-5)
