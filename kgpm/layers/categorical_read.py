@@ -14,6 +14,7 @@ from kgpm.layers.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.gaussian_head import GaussianHead
 from kgpm.ops import categorical
+from kgpm.ops import class_predictive
 from kgpm.ops import kl_diagonal
 from kgpm.ops import log_density_diagonal
 from kgpm.ops import make_seed
@@ -50,14 +51,13 @@ class CategoricalRead(keras.layers.Layer):
         like k:    u ~ N(mu + n (c_k - mu) / (n + v_w / v_b),
                          v_w + v_b v_w / (v_w + n v_b)),   z = g(u, m_k).
 
-    mu, v_w and v_b are learned for each dimension. The second line is the
-    predictive distribution of one more member of a class, of which n are at
-    hand with mean c_k, if members have variance v_w about their class and
-    classes v_b about mu (Gelman et al., "Bayesian Data Analysis", 2013,
-    section 5.4). The class of slot k is what is near it: slot j counts
-    n_j exp(-l |u_k - u_j|^2 / v_w) times, u_k the mean of q(u | m_k), l
-    learned. So a likeness of any slot of an episode of one class knows all of
-    them, and says little more than "new" where slots are strangers.
+    mu, v_w and v_b are learned for each dimension. The last line predicts one
+    more member of a class of which n are at hand with mean c_k, if members
+    vary by v_w about their class and classes by v_b about mu
+    (`kgpm.ops.class_predictive`). The class of slot k is what is near it: slot
+    j counts n_j exp(-l |u_k - u_j|^2 / v_w) times, u_k the mean of q(u | m_k),
+    l learned. So a likeness of any slot of an episode of one class knows all
+    of them, and says little more than "new" where slots are strangers.
 
     q(a | x, M) has no parameters of its own. For the code z of x:
 
@@ -267,10 +267,12 @@ class CategoricalRead(keras.layers.Layer):
     def _priors(self, memory: dict[str, Any]) -> DiagonalGaussian:
         """p(u | a) of likenesses and new, `[B, 1 or Q, K + 1, C]` each."""
         least = 2.0 * math.log(LEAST_PRIOR_SCALE)
-        within = ops.exp(ops.maximum(self.log_variance_within, least))
-        between = ops.exp(ops.maximum(self.log_variance_between, least))
+        within, between = (
+            ops.maximum(value, least)
+            for value in (self.log_variance_within, self.log_variance_between)
+        )
         own = self.posterior(memory["mean"]).mean
-        scaled = own / ops.sqrt(within)
+        scaled = own * ops.exp(-0.5 * within)
         squares = square_distances(scaled, scaled)
         nearness = ops.exp(-ops.exp(self.log_sharpness) * squares)
         # Members of the class of slot k, and how many.
@@ -279,12 +281,15 @@ class CategoricalRead(keras.layers.Layer):
         centre = ops.matmul(members, own[:, None])
         centre = centre / ops.maximum(number, 1e-12)
         # "New" is a class of which nothing is at hand.
-        number = _with_nothing(number)
-        centre = _with_nothing(centre)
-        share = number * between / (within + number * between)
-        mean = self.prior_mean + share * (centre - self.prior_mean)
-        variance = within + between * (1.0 - share)
-        return DiagonalGaussian(mean, ops.log(variance))
+        return DiagonalGaussian(
+            *class_predictive(
+                _with_nothing(number),
+                _with_nothing(centre),
+                self.prior_mean,
+                within,
+                between,
+            )
+        )
 
     def _pick(self, values: Any, address: Any) -> Any:
         """Vectors at addresses `[B, N]`; `values` `[B, 1 or N, K + 1, C]`."""

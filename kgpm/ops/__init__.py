@@ -4,6 +4,7 @@ from kgpm.ops.bounds import KL_MEMORY
 from kgpm.ops.bounds import importance_weighted_bound
 from kgpm.ops.bounds import nelbo
 from kgpm.ops.bounds import nelbo_full
+from kgpm.ops.gaussian import class_predictive
 from kgpm.ops.gaussian import kl_diagonal
 from kgpm.ops.gaussian import kl_diagonal_standard
 from kgpm.ops.gaussian import kl_matrix_normal
@@ -57,6 +58,7 @@ __all__ = [
     "bounded_windows",
     "categorical",
     "check_solver",
+    "class_predictive",
     "cholesky_solve",
     "fill_slots",
     "fold_in",
