@@ -47,13 +47,15 @@ def define_flags(values: flags.FlagValues) -> None:
     integer(
         "images_per_step",
         256,
-        "Images of a training step, whatever the episode's length.",
+        "Images of a training step, or scored at a time, whatever the "
+        "episode's length.",
         lower_bound=1,
     )
     integer(
         "num_targets",
         1000,
-        "Images scored in each cell of a table, or all if there are fewer.",
+        "Images scored in each cell of a table, or at each level of noise or "
+        "variance, or all if there are fewer.",
         lower_bound=2,
     )
     integer(
@@ -63,7 +65,18 @@ def define_flags(values: flags.FlagValues) -> None:
         lower_bound=1,
     )
     strings = list_definer(values, "program")
-    strings("lengths", "5,8,16,32,64", "Episode lengths to train with.")
+    strings(
+        "lengths",
+        None,
+        "Episode lengths: to train with (kpp_sizes; without it 5,8,16,32,64), "
+        "or to write (gpm_capacity; without it 8,16,32,64,128,256,512,1024).",
+    )
+    strings(
+        "runs",
+        None,
+        "Finished runs to compare with that of --model_dir (gpm_capacity, "
+        "gpm_denoising), with commas between; without it that one alone.",
+    )
     strings("reads", "1,2,4,8", "Numbers of reads to train with.")
     strings(
         "variants",

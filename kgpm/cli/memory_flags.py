@@ -47,8 +47,8 @@ def define_memory_flags(values: FlagValues) -> None:
     integer(
         "hidden_size",
         None,
-        "Units of the networks of keys and latents; without it 128 (km, vae), "
-        "512 (kpp, kpp_dense) or 100 (vma).",
+        "Units of the networks of keys and latents; without it 128 (km, vae, "
+        "and gpm with --read=categorical), 512 (kpp, kpp_dense) or 100 (vma).",
         lower_bound=1,
     )
     integer(
@@ -139,6 +139,33 @@ def define_writing_flags(values: FlagValues) -> None:
         values: the program's `FlagValues`.
     """
     _, integer, boolean, real, enum = definers(values, "model")
+    enum(
+        "read",
+        "linear",
+        ["linear", "attractor", "softmax", "categorical"],
+        "What is decoded of an address (gpm): w M, that after inner reads, "
+        "softmax(beta w) M over slots, or one slot, something like one or "
+        "something new.",
+    )
+    integer(
+        "num_inner_reads",
+        2,
+        "Reads inside the likelihood (gpm, --read=attractor).",
+        lower_bound=1,
+    )
+    real(
+        "beta",
+        4.0,
+        "Where the inverse temperature starts (gpm, --read=softmax).",
+        lower_bound=0.0,
+    )
+    real(
+        "held_out_weight",
+        0.0,
+        "Weight in the loss of the bound of each image under a memory of the "
+        "others (gpm, --read=softmax or categorical).",
+        lower_bound=0.0,
+    )
     enum(
         "writer",
         "direct",

@@ -26,6 +26,15 @@ class ExperimentInfo(NamedTuple):
 # Each is a module of this package with `draw(values)`, which writes its
 # pictures below `--model_dir` and returns their paths.
 FIGURES = {
+    "gpm_capacity": ExperimentInfo(
+        "GPM, figure 4: bounds against the images in one memory, of runs"
+    ),
+    "gpm_denoising": ExperimentInfo(
+        "GPM, figures 2 and 8: errors after reading damaged images, of runs"
+    ),
+    "gpm_shared_noise": ExperimentInfo(
+        "GPM: the published figure and a bound, of one run"
+    ),
     "kpp_reads": ExperimentInfo(
         "Kanerva++, figure 6: generation and denoising, read by read"
     ),

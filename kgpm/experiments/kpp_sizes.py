@@ -20,11 +20,13 @@ from kgpm.experiments.training_runs import train
 from kgpm.training import pictures
 from kgpm.training.panel import Panel
 
+LENGTHS = (5, 8, 16, 32, 64)
+
 
 def draw(values: flags.FlagValues) -> list[Path]:
     """Trains what is missing and draws both panels."""
     folder = Path(values.model_dir)
-    lengths = [int(length) for length in values.lengths]
+    lengths = [int(length) for length in values.lengths or LENGTHS]
     reads = [int(number) for number in values.reads]
 
     def runs(name: str, number: int, **settings: Any) -> list[TrainedRun]:

@@ -3,6 +3,8 @@
 from kgpm.layers.address_posterior import AddressPosterior
 from kgpm.layers.arguments import arguments_of
 from kgpm.layers.block_memory import BlockMemory
+from kgpm.layers.categorical_read import Addresses
+from kgpm.layers.categorical_read import CategoricalRead
 from kgpm.layers.choices import check_choice
 from kgpm.layers.choices import check_count
 from kgpm.layers.choices import check_positive
@@ -34,8 +36,10 @@ from kgpm.layers.residual_stack import ResidualStack
 from kgpm.layers.skip_decoder import SkipDecoder
 from kgpm.layers.skip_encoder import EncodedImages
 from kgpm.layers.skip_encoder import SkipEncoder
+from kgpm.layers.slot_memory import SlotMemory
 from kgpm.layers.soft_memory import SIMILARITIES
 from kgpm.layers.soft_memory import SoftMemory
+from kgpm.layers.softmax_read import SoftmaxRead
 from kgpm.layers.spectral_dense import SpectralDense
 from kgpm.layers.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.temporal_shift_resnet import TemporalShiftResNet
@@ -61,7 +65,9 @@ __all__ = [
     "ENCODERS",
     "NORMALIZATIONS",
     "AddressPosterior",
+    "Addresses",
     "BlockMemory",
+    "CategoricalRead",
     "DenseMemory",
     "DiagonalGaussian",
     "Draw",
@@ -79,6 +85,8 @@ __all__ = [
     "ResidualBlock",
     "SkipDecoder",
     "SkipEncoder",
+    "SlotMemory",
+    "SoftmaxRead",
     "SpectralDense",
     "TemporalShiftBlock",
     "TemporalShiftResNet",

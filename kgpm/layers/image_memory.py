@@ -12,14 +12,12 @@ from kgpm.layers.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.gaussian_head import DiagonalGaussian
 from kgpm.layers.image_sizes import check_image_shape
 from kgpm.layers.skip_encoder import SkipEncoder
+from kgpm.ops import IMPOSSIBLE
 from kgpm.ops import categorical
 from kgpm.ops import kl_diagonal
 from kgpm.ops import log_density_diagonal
 from kgpm.ops import make_seed
 from kgpm.ops import split_seed
-
-# exp of it is 0, and times 0 it is still a number.
-IMPOSSIBLE = -1e9
 
 
 class AddressedDraw(NamedTuple):

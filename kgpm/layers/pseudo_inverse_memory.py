@@ -169,6 +169,11 @@ class PseudoInverseMemory(keras.layers.Layer):
         return self.writer == "sequential"
 
     @property
+    def streams(self) -> bool:
+        """Whether a write can be made from statistics that add up."""
+        return self.writer == "direct"
+
+    @property
     def memory_floats(self) -> int:
         """How many numbers the memory of one episode holds."""
         count = self.memory_size * self.code_size

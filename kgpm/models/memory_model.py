@@ -24,9 +24,10 @@ class MemoryModel(AutoencoderModel):
     read and what that costs (`prior`, `write`, `recall`, `read`, `draw`,
     `sample`, `sample_prior`, `kl` where it has a density, `latents_of`,
     `latent_energy`, `rows`, `term_names`, `memory_floats`,
-    `depends_on_order`, `rows_are_latents`, `prior_is_trained`). A written
-    memory is a nest of tensors with the episodes on the leading axis; the
-    model keeps none.
+    `depends_on_order`, `rows_are_latents`, `prior_is_trained`, and
+    `leave_each_out` where it can do without a code at no new write). A
+    written memory is a nest of tensors with the episodes on the leading axis;
+    the model keeps none.
 
     Args:
         memory: the layer.
@@ -36,10 +37,14 @@ class MemoryModel(AutoencoderModel):
             inverses, so that repeated reading is stable. Never in a bound.
         memory_kl_weight: weight of `kl_memory` in the loss; metrics and
             evaluation always have it at weight 1.
+        held_out_weight: weight in the loss of the bound of each image under a
+            memory of the others, so that both are trained for. Never in a
+            bound of its own; for memories with `leave_each_out`.
         **kwargs: of `AutoencoderModel`.
 
     Raises:
-        UserError: negative weights.
+        UserError: negative weights, or `held_out_weight` with a memory that
+            cannot leave a code out.
     """
 
     has_memory = True
@@ -50,22 +55,34 @@ class MemoryModel(AutoencoderModel):
         *args: Any,
         autoencoder_weight: float = 0.0,
         memory_kl_weight: float = 1.0,
+        held_out_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
         for name, weight in (
             ("autoencoder_weight", autoencoder_weight),
             ("memory_kl_weight", memory_kl_weight),
+            ("held_out_weight", held_out_weight),
         ):
             if weight < 0.0:
                 raise UserError(
                     f"Expected {name} of at least 0, received {weight}."
                 )
+        if held_out_weight and not hasattr(memory, "leave_each_out"):
+            raise UserError(
+                "Expected held_out_weight=0 with a memory that must be "
+                f"written again without an image, received {held_out_weight}; "
+                "read='categorical' and read='softmax' have one that need not."
+            )
         super().__init__(*args, **kwargs)
         self.memory = memory
         self.memory.build()
         self.autoencoder_weight = autoencoder_weight
-        if autoencoder_weight > 0.0:
-            self.auxiliary_weights = {"autoencoder": autoencoder_weight}
+        self.held_out_weight = held_out_weight
+        auxiliary = {
+            "autoencoder": autoencoder_weight,
+            "held_out": held_out_weight,
+        }
+        self.auxiliary_weights = {k: w for k, w in auxiliary.items() if w > 0}
         self.memory_kl_weight = memory_kl_weight
         self.kl_weights = {KL_MEMORY: memory_kl_weight}
 
@@ -194,16 +211,28 @@ class MemoryModel(AutoencoderModel):
         memory = self.write_codes(codes, weights, write_seed, training=True)
         draw_seed, pixel_seed = split_seed(seed, 2)
         draw = self.sample_latents(codes, memory, draw_seed, training=True)
-        # One pass of the decoder over read-outs and codes together is faster
-        # than two.
-        both = ops.concatenate([draw.latents, self.latents_of(codes)], axis=0)
-        read, bypassed = ops.split(self.decode(both), 2, axis=0)
+        latents, divergences = [draw.latents], {}
+        if "autoencoder" in self.auxiliary_weights:
+            latents.append(self.latents_of(codes))
+            divergences["autoencoder"] = 0.0
+        if "held_out" in self.auxiliary_weights:
+            others = self.memory.leave_each_out(codes, memory)
+            held_out = self.sample_latents(
+                codes, others, fold_in(draw_seed, 1), training=True
+            )
+            latents.append(held_out.latents)
+            divergences["held_out"] = sum(held_out.kl.values())
+        # One pass of the decoder over all of them is faster than two.
+        together = self.decode(ops.concatenate(latents, axis=0))
+        nll, *auxiliary = (
+            -self.likelihood.log_prob(images, parameters, pixel_seed)
+            for parameters in ops.split(together, len(latents), axis=0)
+        )
+        names = zip(divergences, auxiliary, strict=True)
         return {
-            "nll": -self.likelihood.log_prob(images, read, pixel_seed),
+            "nll": nll,
             **draw.kl,
-            "autoencoder": -self.likelihood.log_prob(
-                images, bypassed, pixel_seed
-            ),
+            **{name: value + divergences[name] for name, value in names},
             **self._memory_terms(codes, memory, weights),
         }
 
@@ -261,4 +290,5 @@ class MemoryModel(AutoencoderModel):
             **arguments_of(self.memory),
             "autoencoder_weight": self.autoencoder_weight,
             "memory_kl_weight": self.memory_kl_weight,
+            "held_out_weight": self.held_out_weight,
         }

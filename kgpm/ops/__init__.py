@@ -4,6 +4,7 @@ from kgpm.ops.bounds import KL_MEMORY
 from kgpm.ops.bounds import importance_weighted_bound
 from kgpm.ops.bounds import nelbo
 from kgpm.ops.bounds import nelbo_full
+from kgpm.ops.gaussian import class_predictive
 from kgpm.ops.gaussian import kl_diagonal
 from kgpm.ops.gaussian import kl_diagonal_standard
 from kgpm.ops.gaussian import kl_matrix_normal
@@ -35,6 +36,11 @@ from kgpm.ops.random import uniform
 from kgpm.ops.replicas import of_the_first_replica
 from kgpm.ops.replicas import sum_of_earlier_replicas
 from kgpm.ops.replicas import sum_over_replicas
+from kgpm.ops.slots import IMPOSSIBLE
+from kgpm.ops.slots import fill_slots
+from kgpm.ops.slots import slot_exponents
+from kgpm.ops.slots import slot_log_shares
+from kgpm.ops.slots import square_distances
 from kgpm.ops.temporal_shift import temporal_shift
 from kgpm.ops.vimco import VIMCO_BASELINES
 from kgpm.ops.vimco import vimco_bound
@@ -44,6 +50,7 @@ from kgpm.ops.windows import share_inside
 
 __all__ = [
     "DEFAULT_ITERATIONS",
+    "IMPOSSIBLE",
     "KL_MEMORY",
     "SOLVERS",
     "VIMCO_BASELINES",
@@ -52,7 +59,9 @@ __all__ = [
     "bounded_windows",
     "categorical",
     "check_solver",
+    "class_predictive",
     "cholesky_solve",
+    "fill_slots",
     "fold_in",
     "gumbel",
     "importance_weighted_bound",
@@ -78,7 +87,10 @@ __all__ = [
     "sample_matrix_normal",
     "sequential_write",
     "share_inside",
+    "slot_exponents",
+    "slot_log_shares",
     "split_seed",
+    "square_distances",
     "symmetrize",
     "temporal_shift",
     "transpose",

@@ -42,6 +42,40 @@ def kl_diagonal(
     return 0.5 * ops.sum(terms, axis=-1)
 
 
+def class_predictive(
+    number: Any,
+    centre: Any,
+    mean: Any,
+    log_variance_within: Any,
+    log_variance_between: Any,
+) -> tuple[Any, Any]:
+    """Mean and log-variance of one more member of a class.
+
+    Members are N(c, v_w) about their class and classes c ~ N(mu, v_b), each
+    dimension on its own: given n members of mean x,
+
+        N(mu + a (x - mu), v_w + (1 - a) v_b),   a = n v_b / (v_w + n v_b).
+
+    Args:
+        number: n, `[..., 1]`, of any size from 0.
+        centre: x, `[..., L]`.
+        mean: mu, `[L]`.
+        log_variance_within: ln v_w, `[L]`.
+        log_variance_between: ln v_b, `[L]`.
+
+    Returns:
+        Two of `[..., L]`.
+
+    Source: Gelman et al., "Bayesian Data Analysis", 2013, section 5.4.
+    """
+    within, between = (
+        ops.exp(value) for value in (log_variance_within, log_variance_between)
+    )
+    share = number * between / (within + number * between)
+    variance = within + (1.0 - share) * between
+    return mean + share * (centre - mean), ops.log(variance)
+
+
 def kl_precision_standard(mean: Any, precision_factor: Any) -> Any:
     """KL of N(mean, (L L^T)^-1) from N(0, I).
 

@@ -16,6 +16,21 @@ def write_and_sample(layer, codes):
     return memory, layer.sample(codes, memory, seed=2)
 
 
+def read_slots(layer, codes, mean, count):
+    """A draw, one without a code's own slot, a draw of the prior, a read."""
+    if not layer.built:
+        layer.build()
+    memory = {"mean": mean, "count": count}
+    others = {"mean": mean, "count": noise(2, 4, 3) > 0.0}
+    others["count"] = others["count"].astype("float32")
+    return (
+        layer.sample(codes, memory, seed=2),
+        layer.sample(codes, others, seed=3),
+        layer.sample_prior(memory, 5, seed=4),
+        layer.read(codes, memory),
+    )
+
+
 def write_sample_and_kl(layer, codes):
     memory, draw = write_and_sample(layer, codes)
     return memory, draw, layer.kl(memory)
@@ -90,6 +105,18 @@ CASES = {
         num_weights=2 * 6 + (4 + 3) + (2 + 3 + 2),
         num_frozen=4,
         call=write_and_sample,
+    ),
+    "categorical_read": dict(
+        layer_class=layers.CategoricalRead,
+        config=dict(
+            memory_size=3, code_size=5, observation_noise=1.3, hidden_size=6
+        ),
+        inputs=(noise(2, 4, 5), noise(2, 3, 5), np.ones((2, 3), "float32")),
+        # Latents, kl_a and kl_z, log-ratio, twice; draws, read-outs.
+        shapes=[*[(2, 4, 5), *[(2, 4)] * 3] * 2, (2, 5, 5), (2, 4, 5)],
+        # q(u | x), g, the kinds, four of p(u | a), m_0.
+        num_weights=4 + 4 + 1 + 4 + 1,
+        call=read_slots,
     ),
     "dense_memory": dict(
         layer_class=layers.DenseMemory,
@@ -380,6 +407,31 @@ CASES = {
         shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
         num_weights=2,
         call=write_sample_and_kl,
+    ),
+    "slot_memory": dict(
+        layer_class=layers.SlotMemory,
+        config=dict(
+            memory_size=3,
+            code_size=5,
+            observation_noise=1.3,
+            read="softmax",
+            write_noise=0.2,
+        ),
+        inputs=(noise(2, 4, 5),),
+        # The nest is flattened with its keys in order.
+        shapes=[(2, 3), (2, 3, 5), (2, 4, 5), (2, 4), (2, 4)],
+        num_weights=4,
+        call=write_and_sample,
+    ),
+    "softmax_read": dict(
+        layer_class=layers.SoftmaxRead,
+        config=dict(
+            memory_size=3, code_size=5, observation_noise=1.3, beta=2.0
+        ),
+        inputs=(noise(2, 4, 5), noise(2, 3, 5), np.ones((2, 3), "float32")),
+        shapes=[*[(2, 4, 5), (2, 4), (2, 4)] * 2, (2, 5, 5), (2, 4, 5)],
+        num_weights=4,
+        call=read_slots,
     ),
     "residual_block": dict(
         layer_class=layers.ResidualBlock,

@@ -14,6 +14,8 @@ MEMORIES = {
     ),
     "dkm": lambda: layers.DynamicKanervaMemory(3, 6),
     "gpm": lambda: layers.PseudoInverseMemory(3, 6),
+    "categorical": lambda: layers.SlotMemory(3, 6, hidden_size=5),
+    "softmax": lambda: layers.SlotMemory(3, 6, read="softmax"),
     "km": lambda: layers.KanervaMemory(3, 6, key_size=4, hidden_size=5),
 }
 

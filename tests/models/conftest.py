@@ -64,6 +64,19 @@ MODELS = {
     ),
     "gpm_lstm": lambda: GPM(memory_size=4, ordering="lstm", **SMALL),
     "gpm_newton": lambda: GPM(memory_size=4, solver="newton", **SMALL),
+    "gpm_attractor": lambda: GPM(
+        memory_size=4, read="attractor", num_inner_reads=1, **SMALL
+    ),
+    "gpm_categorical": lambda: GPM(
+        memory_size=4,
+        read="categorical",
+        hidden_size=16,
+        held_out_weight=0.5,
+        **SMALL,
+    ),
+    "gpm_softmax": lambda: GPM(
+        memory_size=8, read="softmax", autoencoder_weight=0.0, **SMALL
+    ),
     "dkm": lambda: DynamicKanervaMachine(memory_size=4, **SMALL),
     "dkm_frozen": lambda: DynamicKanervaMachine(
         memory_size=4,

@@ -24,6 +24,7 @@ WARMUP = 4
 AS_RELATIVES = {
     "gpm_newton",
     "gpm_per_slot",
+    "gpm_softmax",
     "km_full",
     "memory_vae_cosine",
     "memory_vae_reference",
@@ -193,6 +194,10 @@ OTHER = {
     "autoencoder_weight": 0.7,
     "memory_kl_weight": 0.4,
     "shared_noise": True,
+    "read": "attractor",
+    "num_inner_reads": 1,
+    "beta": 2.0,
+    "held_out_weight": 0.3,
     "address_noise": 1.3,
     "num_opt_iters": 2,
     "learn_prior": False,
@@ -226,12 +231,16 @@ def test_config_has_every_argument(name):
     if "decoder" in defaults:
         default = defaults["decoder"]
         other["decoder"] = "transposed" if default == "residual" else "residual"
-    # Two options of GPM exclude each other.
-    for left_out in ("ordering", "writer"):
+    # Options of GPM that exclude each other; those of slots: test_gpm_reads.
+    exclusive = [{"ordering"}, {"writer"}]
+    if "read" in defaults:
+        exclusive = [each | {"read", "held_out_weight"} for each in exclusive]
+        exclusive.append({"held_out_weight", "encoder", "writer"})
+    for left_out in exclusive:
         arguments = {
             argument: other[argument]
             for argument in defaults
-            if argument != left_out
+            if argument not in left_out
         }
         config = constructor(**arguments).get_config()
         assert set(defaults) <= set(config)

@@ -167,3 +167,23 @@ def test_kl_matrix_normal_is_the_mean_log_ratio_of_draws():
     error = np.std(ratio) / np.sqrt(count)
     assert abs(np.mean(ratio) - float(kl)) < 4.5 * error
     assert error < 0.02 * float(kl)
+
+
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_class_predictive(number):
+    """Conditioning of one joint Gaussian of the members, two dimensions."""
+    rng = np.random.default_rng(6)
+    mean, within, between = rng.normal(size=2), *rng.uniform(0.2, 2, (2, 2))
+    members = rng.normal(size=(number, 2))
+    centre = members.mean(0) if number else np.zeros(2)
+    found = ops.class_predictive(
+        tf.constant([float(number)], "float64"),
+        *map(tf.constant, (centre, mean, np.log(within), np.log(between))),
+    )
+    for d in range(2):
+        joint = between[d] + within[d] * np.eye(number + 1)
+        gain = joint[-1, :-1] @ np.linalg.inv(joint[:-1, :-1])
+        expected = mean[d] + gain @ (members[:, d] - mean[d])
+        np.testing.assert_allclose(found[0][d], expected, rtol=1e-10)
+        variance = joint[-1, -1] - gain @ joint[:-1, -1]
+        np.testing.assert_allclose(found[1][d], np.log(variance), rtol=1e-9)

@@ -23,9 +23,12 @@ from tests.models.conftest import make
 from tests.serving.other_processes import ask
 
 HERE = Path(__file__).parent
-# Every episodic model, and of those without a memory one of each kind.
+# Every episodic model, reads of GPM that hold networks, and of the models
+# without a memory one of each kind.
 EXPORTED = (
     "gpm",
+    "gpm_attractor",
+    "gpm_categorical",
     "dkm",
     "km",
     "kpp",
