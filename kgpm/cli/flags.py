@@ -199,7 +199,14 @@ def define_training_flags(values: FlagValues) -> None:
         values: the program's `FlagValues`.
     """
     _, integer, boolean, real, enum = definers(values, "training")
+    strings = list_definer(values, "training")
     integer("epochs", 10, "Passes over the training images.", lower_bound=1)
+    strings(
+        "augment",
+        None,
+        "Variants of training episodes, such as mirror,turn,shift: mirrored, "
+        "turned by quarters, each image shifted by up to a 14th of its side.",
+    )
     integer(
         "steps_per_epoch",
         None,

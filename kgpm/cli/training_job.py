@@ -76,6 +76,7 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     constructor = models.get(values.model)
     arguments = flags.model_arguments(values, constructor)
     train = load_split(values, "train")
+    data.check_augmentations(values.augment or (), train.image_shape)
     validation = load_split(values, "validation")
     test = load_split(values, "test")
     if "data_variance" in arguments and values.data_variance is None:
@@ -291,6 +292,7 @@ def _training_batches(values: flags.FlagValues, job: TrainingJob) -> Any:
         episode_length=values.episode_length,
         batch_size=values.batch_size,
         classes_per_episode=values.classes_per_episode or None,
+        augmentations=values.augment or (),
         shuffle=True,
         repeat=True,
         first_epoch=epoch,

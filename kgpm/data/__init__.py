@@ -14,6 +14,7 @@ from kgpm.data.sources import SPLITS
 
 if TYPE_CHECKING:
     from kgpm.data import corruptions
+    from kgpm.data.augmentation import check_augmentations
     from kgpm.data.batching import episodes
     from kgpm.data.batching import num_batches
     from kgpm.data.corruptions import CORRUPTIONS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "CORRUPTIONS": "corruptions",
     "ImageSet": "image_set",
+    "check_augmentations": "augmentation",
     "episodes": "batching",
     "load_images": "loading",
     "memory_batches": "memory_batching",
@@ -36,6 +38,7 @@ __all__ = [
     "SOURCES",
     "SPLITS",
     "ImageSet",
+    "check_augmentations",
     "corruptions",
     "episodes",
     "load_images",

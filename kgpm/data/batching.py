@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from kgpm.data.augmentation import augment
+from kgpm.data.augmentation import check_augmentations
 from kgpm.data.checks import check_count
 from kgpm.data.episode_orders import EpisodeOrder
 from kgpm.data.episode_orders import order_by_class
@@ -48,6 +50,7 @@ def episodes(
     batch_size: int = 32,
     *,
     classes_per_episode: int | None = None,
+    augmentations: Sequence[str] = (),
     shuffle: bool | None = None,
     repeat: bool = False,
     first_epoch: int = 0,
@@ -82,12 +85,14 @@ def episodes(
         batch_size: B, episodes in a batch.
         classes_per_episode: C, a divisor of T; `None` takes images as they
             come, of any class.
+        augmentations: variants of training episodes, `mirror`, `turn` and
+            `shift` (`kgpm.data.augmentation`); evaluation has none.
         shuffle: `None` shuffles the train split only.
         repeat: `False` gives one epoch, in a new order each time it is
             iterated; `True` an endless stream of epochs.
         first_epoch: the epoch an endless stream starts with: the rest of the
             stream equals what one started at 0 gives after that many epochs.
-        seed: seed of the orders and of dynamic binarisation.
+        seed: seed of the orders, of dynamic binarisation and of variants.
         image_size: see `load_images`, as all that follow.
         channels: 1, 3 or `None`.
         binarize: "none", "threshold", "fixed" or "dynamic".
@@ -134,11 +139,19 @@ def episodes(
         )
     if shuffle is None:
         shuffle = image_set.split == "train"
+    check_augmentations(augmentations, image_set.image_shape)
     order = _order(
         image_set, episode_length, batch_size, shuffle, classes_per_episode
     )
     return _build(
-        image_set, order, batch_size, bool(shuffle), repeat, first_epoch, seed
+        image_set,
+        order,
+        batch_size,
+        bool(shuffle),
+        augmentations if shuffle else (),
+        repeat,
+        first_epoch,
+        seed,
     )
 
 
@@ -172,6 +185,7 @@ def _build(
     order: EpisodeOrder,
     batch_size: int,
     shuffle: bool,
+    augmentations: Sequence[str],
     repeat: bool,
     first_epoch: int,
     seed: int,
@@ -204,6 +218,8 @@ def _build(
             batch = gather_pixels(
                 images, chosen, pixel_seed if image_set.dynamic else None
             )
+            if augmentations:
+                batch = augment(batch, augmentations, fold_in(pixel_seed, 0))
             weights = tf.cast(chosen >= 0, tf.float32)
             if order.padded:
                 batch *= weights[:, :, tf.newaxis, tf.newaxis, tf.newaxis]
