@@ -247,20 +247,33 @@ class PseudoInverseMemory(keras.layers.Layer):
             mean = least_squares(address, codes, self.solver, self._steps)
         return {"mean": mean}
 
-    def accumulate(self, codes: Any, weights: Any = None) -> Any:
-        """Sufficient statistics of a direct write: `S = sum_t z_t^T z_t`.
+    @property
+    def statistics_shape(self) -> tuple[int, int]:
+        """Of what `accumulate` keeps of an episode."""
+        return self.code_size, self.code_size
 
-        Statistics add up: those of two sets of codes are the sum of theirs,
-        and subtracting a code's own forgets it exactly.
+    def accumulate(
+        self, codes: Any, statistics: Any = None, weights: Any = None
+    ) -> Any:
+        """Adds codes to the statistics of a direct write, `sum_t z_t^T z_t`.
 
         Args:
             codes: `[B, T, C]`.
+            statistics: S of the codes so far, `[B, C, C]`; none to begin.
             weights: `[B, T]`, 0 for an absent code.
 
         Returns:
-            `[B, C, C]`, float64: in float32 the remains of forgotten codes
-            would not vanish.
+            S of all, `[B, C, C]`, float64: in float32 the remains of forgotten
+            codes would not vanish.
         """
+        added = self._squares(codes, weights)
+        return added if statistics is None else statistics + added
+
+    def remove(self, codes: Any, statistics: Any, weights: Any = None) -> Any:
+        """Takes codes `[B, T, C]` out of S, exactly as if never written."""
+        return statistics - self._squares(codes, weights)
+
+    def _squares(self, codes: Any, weights: Any) -> Any:
         codes = ops.cast(codes, "float64")
         weighted = codes
         if weights is not None:

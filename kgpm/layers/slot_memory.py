@@ -14,6 +14,7 @@ from kgpm.layers.softmax_read import SoftmaxRead
 from kgpm.ops import fill_slots
 from kgpm.ops import normal
 from kgpm.ops import square_distances
+from kgpm.ops import transpose
 
 # Lloyd steps of a write whose codes must share slots.
 _WRITE_STEPS = 3
@@ -33,9 +34,10 @@ class SlotMemory(keras.layers.Layer):
     [B, K]}`, both 0 for an empty slot. It has no density, so a bound is
     conditional on it.
 
-    There is no such write of statistics that add up: `Z^T Z` tells codes up to
-    a rotation of the images among each other, which serves a linear read and
-    no other.
+    What a streaming write keeps is how many codes each slot holds, and their
+    sum: with one code a slot, writing in parts and forgetting are exact.
+    `Z^T Z`, which serves the direct write of GPM, would not do: it tells codes
+    up to a rotation of the images among each other.
 
     Args:
         memory_size: K, slots; they may be more than C.
@@ -57,7 +59,7 @@ class SlotMemory(keras.layers.Layer):
     # The memory to which nothing was written has no weights.
     prior_is_trained = False
     depends_on_order = False
-    streams = False
+    streams = True
 
     def __init__(
         self,
@@ -106,6 +108,11 @@ class SlotMemory(keras.layers.Layer):
     def memory_floats(self) -> int:
         """How many numbers the memory of one episode holds."""
         return self.memory_size * (self.code_size + 1)
+
+    @property
+    def statistics_shape(self) -> tuple[int, int]:
+        """Of what `accumulate` keeps of an episode."""
+        return self.memory_size, self.code_size + 1
 
     def prior(self, batch_size: Any) -> dict[str, Any]:
         """The memory before anything was written, for each of B episodes."""
@@ -166,6 +173,10 @@ class SlotMemory(keras.layers.Layer):
         own = ops.cast(own, self.compute_dtype)
         return {**memory, "count": ops.maximum(count - own, 0.0)}
 
+    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
+        """The memory as reads want it: as it is."""
+        return memory
+
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean read-out: `[B, Q, C]` to `[B, Q, C]`."""
         return self.reading.read(ops.cast(codes, self.compute_dtype), memory)
@@ -204,21 +215,70 @@ class SlotMemory(keras.layers.Layer):
         """What a mean read adds to the energy, `[B, Q]`; see the read's."""
         return self.reading.latent_energy(codes, memory)
 
-    def accumulate(self, codes: Any, weights: Any = None) -> Any:
-        """Not for slots.
+    def accumulate(
+        self, codes: Any, statistics: Any = None, weights: Any = None
+    ) -> Any:
+        """Adds codes to the statistics of a streaming write.
 
-        Raises:
-            UserError: always.
+        While there are slots for all, the result holds what one write of all
+        codes would, perhaps in another order. Later codes share slots with
+        earlier ones, of which only means are left: unlike a write of all at
+        once, it then depends on the order.
+
+        Args:
+            codes: `[B, T, C]`.
+            statistics: of the codes so far, `[B, K, C + 1]` float64: of each
+                slot how many codes it holds, and their sum. None to begin.
+            weights: `[B, T]`, 0 for an absent code.
+
+        Returns:
+            The statistics of all.
         """
-        raise UserError(
-            "Expected read='linear' or 'attractor' for a streaming write, "
-            f"received read={self.read_name!r}, whose slots no statistics "
-            "that add up can fill."
-        )
+        codes = ops.cast(codes, "float64")
+        if weights is None:
+            weights = ops.ones(ops.shape(codes)[:2])
+        weights = ops.cast(weights, "float64")
+        if statistics is not None:
+            count, mean = _count_and_mean(statistics)
+            codes = ops.concatenate([mean, codes], axis=1)
+            weights = ops.concatenate([count, weights], axis=1)
+        mean, count = fill_slots(codes, weights, self.memory_size, _WRITE_STEPS)
+        return _statistics(count, count[..., None] * mean)
+
+    def remove(self, codes: Any, statistics: Any, weights: Any = None) -> Any:
+        """Takes codes out of statistics, each out of the nearest slot.
+
+        Exact where each code has a slot of its own.
+
+        Args:
+            codes: `[B, T, C]`, that were written.
+            statistics: as `accumulate` returns them.
+            weights: `[B, T]`, 0 for an absent code.
+
+        Returns:
+            The statistics of what is left.
+        """
+        codes = ops.cast(codes, "float64")
+        count, mean = _count_and_mean(statistics)
+        squares = square_distances(codes, mean)
+        squares = ops.where(count[:, None] > 0.0, squares, float("inf"))
+        place = ops.one_hot(ops.argmin(squares, axis=-1), self.memory_size)
+        place = ops.cast(place, "float64")
+        if weights is not None:
+            place = place * ops.cast(weights, "float64")[..., None]
+        total = statistics[..., 1:] - ops.matmul(transpose(place), codes)
+        # Half a code is none: it is what rounding leaves.
+        left = count - ops.sum(place, axis=1)
+        left = ops.where(left > 0.5, left, 0.0)
+        return _statistics(left, ops.where(left[..., None] > 0.0, total, 0.0))
 
     def write_statistics(self, statistics: Any) -> dict[str, Any]:
-        """Not for slots; see `accumulate`."""
-        return self.accumulate(statistics)
+        """The memory of the codes in statistics."""
+        count, mean = _count_and_mean(statistics)
+        return {
+            "mean": ops.cast(mean, self.compute_dtype),
+            "count": ops.cast(count, self.compute_dtype),
+        }
 
     def get_config(self) -> dict:
         config = super().get_config()
@@ -232,3 +292,14 @@ class SlotMemory(keras.layers.Layer):
             hidden_size=self.hidden_size,
         )
         return config
+
+
+def _statistics(count: Any, total: Any) -> Any:
+    return ops.concatenate([count[..., None], total], axis=-1)
+
+
+def _count_and_mean(statistics: Any) -> tuple[Any, Any]:
+    statistics = ops.cast(statistics, "float64")
+    count = statistics[..., 0]
+    mean = statistics[..., 1:] / ops.maximum(count, 1e-30)[..., None]
+    return count, mean

@@ -270,6 +270,11 @@ class GPM(MemoryModel):
         in_any_order = not (self.depends_on_order or self.mixes_images)
         return self.memory.streams and in_any_order
 
+    @property
+    def statistics_shape(self) -> tuple[int, int]:
+        """Of what `update` keeps of an episode."""
+        return self.memory.statistics_shape
+
     def update(
         self, images: Any, statistics: Any = None, weights: Any = None
     ) -> Any:
@@ -277,28 +282,28 @@ class GPM(MemoryModel):
 
         Args:
             images: `[B, T, H, W, C]`, any number of them at a time.
-            statistics: of the images so far, `[B, C, C]`; none to begin.
+            statistics: of the images so far, `[B, *statistics_shape]`; none
+                to begin.
             weights: `[B, T]`, 0 for an absent image.
 
         Returns:
-            Statistics `[B, C, C]`; `write_statistics` makes the memory that
-            writing all images at once would give.
+            Statistics of all; `write_statistics` makes the memory that writing
+            all images at once would give (with slots: while there are enough
+            of them).
 
         Raises:
             UserError: a model whose write depends on the images' order.
         """
         self._check_streaming()
-        added = self.memory.accumulate(self.encode(images), weights)
-        return added if statistics is None else statistics + added
+        return self.memory.accumulate(self.encode(images), statistics, weights)
 
     def forget(self, images: Any, statistics: Any, weights: Any = None) -> Any:
         """Takes images out of the statistics, as if never written."""
         self._check_streaming()
-        removed = self.memory.accumulate(self.encode(images), weights)
-        return statistics - removed
+        return self.memory.remove(self.encode(images), statistics, weights)
 
     def write_statistics(self, statistics: Any) -> dict[str, Any]:
-        """The memory of the images in `statistics`, `[B, C, C]`."""
+        """The memory of the images in `statistics`."""
         self._check_streaming()
         return self.memory.write_statistics(statistics)
 

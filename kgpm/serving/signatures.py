@@ -1,6 +1,7 @@
 """What a served model answers, as functions with named inputs and outputs."""
 
 import json
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -119,11 +120,11 @@ class Signatures:
                 "Memories to which nothing was written.",
             )
         if self.model.streams:
-            size = self.model.code_size
+            shape = [None, *self.model.statistics_shape]
             inputs = [
                 image("episode"),
                 tf.TensorSpec([None], tf.int32, name=MEMORY_ID),
-                tf.TensorSpec([None, size, size], tf.float64, name=STATISTICS),
+                tf.TensorSpec(shape, tf.float64, name=STATISTICS),
             ]
             found["update"] = Signature(
                 self.update,
@@ -153,12 +154,12 @@ class Signatures:
             spec.shape[1:].num_elements() or 0 for spec in self.memory_specs
         ]
         if self.model.streams:
-            numbers.append(self.model.code_size**2)
+            numbers.append(math.prod(self.model.statistics_shape))
         batch_size = self._bounded(batch_size, [sum(numbers)], "memories")
         memory = self._named(self.model.prior_memory(batch_size))
         if self.model.streams:
-            size = self.model.code_size
-            memory[STATISTICS] = tf.zeros([batch_size, size, size], tf.float64)
+            shape = [batch_size, *self.model.statistics_shape]
+            memory[STATISTICS] = tf.zeros(shape, tf.float64)
         return memory
 
     def read(self, query: Any, **memory: Any) -> dict[str, Any]:
@@ -216,10 +217,9 @@ class Signatures:
     def _changed(
         self, change: Any, episode: Any, statistics: Any, memory_id: Any
     ) -> dict[str, Any]:
-        size = self.model.code_size
         episode = self._images("episode", episode)
         statistics = checks.checked_shape(
-            STATISTICS, statistics, (None, size, size)
+            STATISTICS, statistics, (None, *self.model.statistics_shape)
         )
         statistics = checks.checked_finite(STATISTICS, statistics)
         statistics = self._same_batch(

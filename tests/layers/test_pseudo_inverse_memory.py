@@ -156,9 +156,9 @@ def test_streamed_statistics_write_the_same_memory(solver, count, steps):
     if solver == "reference":
         # Into the window of singular values that its filter inverts.
         codes, steps = 8.0 * codes, 0
-    statistics = tf.zeros((2, C, C), "float64")
+    statistics = None
     for chunk in np.array_split(codes, 3, axis=1):
-        statistics += layer.accumulate(chunk)
+        statistics = layer.accumulate(chunk, statistics)
     streamed = layer.write_statistics(statistics)
     at_once = layer.write(codes)
     np.testing.assert_allclose(
@@ -171,9 +171,9 @@ def test_forgotten_codes_were_never_written(count):
     for dtype, tolerance in (("float64", 1e-6), ("float32", 1e-3)):
         layer = make(dtype)
         codes, other = draw_codes(count), draw_codes(7, seed=5)
-        statistics = layer.accumulate(codes) + layer.accumulate(other)
+        statistics = layer.accumulate(other, layer.accumulate(codes))
         assert statistics.dtype == tf.float64
-        statistics -= layer.accumulate(other)
+        statistics = layer.remove(other, statistics)
         memory = layer.write_statistics(statistics)
         assert memory["mean"].dtype == dtype
         np.testing.assert_allclose(
@@ -198,7 +198,7 @@ def test_a_code_encoded_again_is_forgotten_too():
     again = other * (1.0 + 1e-7 * generator.normal(size=other.shape))
     for position in range(30):
         code = again[:, position : position + 1].astype("float32")
-        statistics -= layer.accumulate(code)
+        statistics = layer.remove(code, statistics)
     memory = layer.write_statistics(statistics)
     # What is read lies in the span of what was kept.
     basis = np.linalg.qr(kept[0].T.astype("float64"))[0]
@@ -234,7 +234,7 @@ def test_weight_zero_is_an_absent_row(writer, count):
         np.testing.assert_allclose(value, present[name], atol=1e-6)
     if writer == "direct":
         np.testing.assert_allclose(
-            layer.accumulate(codes, weights),
+            layer.accumulate(codes, weights=weights),
             layer.accumulate(codes[:, ::2]),
             atol=1e-10,
         )

@@ -65,8 +65,9 @@ def test_inner_reads_see_the_memory_that_was_drawn(images):
     assert np.abs(outside - latents).max() > 1e-2
 
 
-def test_an_attractor_streams(images):
-    model = untouched("gpm_attractor")
+@pytest.mark.parametrize("read", ["attractor", "softmax", "categorical"])
+def test_reads_stream(images, read):
+    model = untouched(f"gpm_{read}")
     assert model.streams
     statistics = model.update(images[:, 2:], model.update(images[:, :2]))
     np.testing.assert_allclose(
@@ -177,9 +178,3 @@ def test_other_mistakes(images):
         GPM(
             memory_size=4, read="attractor", encoder="tsm_resnet_small", **SMALL
         )
-    model = GPM(read="softmax", **SLOTS)
-    assert not model.streams
-    with pytest.raises(UserError, match="read='linear' or 'attractor'"):
-        model.update(images)
-    with pytest.raises(UserError, match="received read='softmax'"):
-        model.write_statistics(np.zeros((3, 10, 10)))

@@ -99,8 +99,7 @@ def requests_and_answers(model, name):
         empty = {f"memory_{key}": v for key, v in prior.items()}
         empty["memory_id"] = np.full([3], fingerprint(model), "int32")
         if model.streams:
-            size = model.code_size
-            empty["statistics"] = np.zeros([3, size, size])
+            empty["statistics"] = np.zeros([3, *model.statistics_shape])
         found += [
             ("write", {"episode": episode}, memory),
             ("prior", {"batch_size": np.int32(3)}, empty),
@@ -109,7 +108,7 @@ def requests_and_answers(model, name):
         statistics = np.asarray(model.update(query))
         for change in (model.update, model.forget):
             changed = change(query[:, :1], statistics)
-            mean = model.write_statistics(changed)["mean"]
+            after = model.write_statistics(changed)
             found.append(
                 (
                     change.__name__,
@@ -120,7 +119,7 @@ def requests_and_answers(model, name):
                     },
                     {
                         "statistics": changed,
-                        "memory_mean": mean,
+                        **{f"memory_{key}": v for key, v in after.items()},
                         "memory_id": memory["memory_id"],
                     },
                 )
