@@ -9,6 +9,10 @@ from kgpm.ops.linear_algebra import transpose
 # exp of it is 0, and times 0 it is still a number.
 IMPOSSIBLE = -1e9
 
+# Of the largest square distance from the mean: below it vectors are equal. A
+# float32 network gives the same image in another batch a vector so near.
+_EQUAL = 1e-10
+
 
 def square_distances(vectors: Any, others: Any) -> Any:
     """|v - o|^2 of all pairs: `[..., Q, C]` and `[..., K, C]` to `[..., Q, K]`.
@@ -61,7 +65,8 @@ def fill_slots(
     Where T <= K vector t is in slot t. Otherwise vectors share slots: K
     centres are taken farthest first, beginning with the vector that is
     farthest from the mean, followed by Lloyd steps. That depends on the set of
-    vectors and not on their order, apart from ties.
+    vectors and not on their order, apart from ties. Equal vectors share one
+    slot.
 
     Args:
         vectors: `[B, T, C]`.
@@ -105,17 +110,24 @@ def _share_slots(
 ) -> tuple[Any, Any]:
     # Which slot a vector goes to is a choice, and has no gradient.
     constant = ops.stop_gradient(vectors)
-    centres = _farthest_first(constant, weights, num_slots)
-    members = _members(constant, weights, centres)
+    centres, used = _farthest_first(constant, weights, num_slots)
+    members = _members(constant, weights, centres, used)
     for _ in range(num_steps):
         mean, count = _means(constant, members)
         centres = ops.where(count[..., None] > 0.0, mean, centres)
-        members = _members(constant, weights, centres)
+        members = _members(constant, weights, centres, used)
     return _means(vectors, members)
 
 
-def _farthest_first(vectors: Any, weights: Any, num_slots: int) -> Any:
-    """K of the vectors, each the farthest from those before it."""
+def _farthest_first(
+    vectors: Any, weights: Any, num_slots: int
+) -> tuple[Any, Any]:
+    """K of the vectors, each the farthest from those before it.
+
+    Returns:
+        `[B, K, C]`, and which of them are vectors, `[B, K]`: fewer than K
+        where the rest are equal to these.
+    """
     absent = weights <= 0.0
     total = ops.maximum(ops.sum(weights, axis=1), 1e-30)
     middle = ops.sum(weights[..., None] * vectors, axis=1) / total[..., None]
@@ -125,27 +137,35 @@ def _farthest_first(vectors: Any, weights: Any, num_slots: int) -> Any:
         squares = square_distances(vectors, centre[:, None])[..., 0]
         return ops.where(absent, -1.0, squares)
 
+    start = distances(middle)
+    least = _EQUAL * ops.maximum(ops.max(start, axis=1), 0.0)
+
     def take(index: Any, state: tuple) -> tuple:
-        nearest, centres = state
+        nearest, centres, used = state
         chosen = ops.one_hot(ops.argmax(nearest, axis=1), length)
         chosen = ops.cast(chosen, vectors.dtype)
         centre = ops.einsum("bt,btc->bc", chosen, vectors)
-        place = ops.cast(ops.arange(num_slots) == index, vectors.dtype)
+        place = ops.arange(num_slots) == index
+        differs = (ops.max(nearest, axis=1) > least)[:, None]
+        used = ops.logical_or(used, ops.logical_and(place, differs))
+        place = ops.cast(place, vectors.dtype)
         centres = centres + place[:, None] * centre[:, None]
         here = distances(centre)
         # The first centre is the only one to be compared with.
         nearest = ops.where(index == 0, here, ops.minimum(nearest, here))
-        return nearest, centres
+        return nearest, centres, used
 
     batch, _, size = ops.shape(vectors)
     centres = ops.zeros((batch, num_slots, size), vectors.dtype)
-    start = (distances(middle), centres)
-    return ops.fori_loop(0, num_slots, take, start)[1]
+    used = ops.zeros((batch, num_slots), "bool")
+    return ops.fori_loop(0, num_slots, take, (start, centres, used))[1:]
 
 
-def _members(vectors: Any, weights: Any, centres: Any) -> Any:
+def _members(vectors: Any, weights: Any, centres: Any, used: Any) -> Any:
     """Weights of vectors in the slot of their nearest centre, `[B, T, K]`."""
-    nearest = ops.argmin(square_distances(vectors, centres), axis=-1)
+    squares = square_distances(vectors, centres)
+    squares = ops.where(used[:, None], squares, float("inf"))
+    nearest = ops.argmin(squares, axis=-1)
     member = ops.cast(ops.one_hot(nearest, centres.shape[1]), vectors.dtype)
     return member * weights[..., None]
 

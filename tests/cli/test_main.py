@@ -157,7 +157,7 @@ FLAGS = {
     "a binary flagfile": (["--flagfile=BINARY"], "is not text"),
     "a typo in a file": (
         ["--flagfile=TYPO"],
-        "Did you mean: read_ridge, seed?",
+        "Did you mean: read, read_ridge, seed?",
     ),
     "no model_dir": (["--model_dir="], "--model_dir is required"),
 }

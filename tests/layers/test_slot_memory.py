@@ -101,3 +101,15 @@ def test_more_codes_than_slots_keep_their_number_and_sum(count):
     assert to_slots.min(axis=-1).mean() < 0.6 * spread.mean()
     left = layer.remove(codes[:, :1], statistics)
     np.testing.assert_allclose(np.sum(left, axis=1)[:, 0], count - 1)
+
+
+def test_a_code_written_again_is_in_the_same_slot():
+    layer, codes = make(), codes_of(4)
+    again = codes[:, :1] * (1.0 + 1e-7 * codes_of(1, seed=2))
+    statistics = layer.accumulate(again, layer.accumulate(codes))
+    memory = layer.write_statistics(statistics)
+    for episode in range(2):
+        rows = each_once(codes[episode])
+        rows[np.argmin(np.abs(rows[:, 0] - codes[episode, 0, 0])), -1] = 2.0
+        rows = rows[np.lexsort(rows.T)]
+        np.testing.assert_allclose(held(memory, episode), rows, atol=1e-5)
