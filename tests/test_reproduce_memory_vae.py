@@ -7,12 +7,14 @@ import keras
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import special
 
 from kgpm import data
 from kgpm import models
 from kgpm.experiments import memory_vae_runs
 from kgpm.experiments.training_runs import TrainedRun
+from kgpm.training import pictures
 from kgpm.training.evaluation import evaluate
 from tests.models.conftest import GRID
 from tests.test_reproduce import call
@@ -69,14 +71,20 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def test_convergence_with_its_controls(trained, capfd):
+def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     folder, test, settings_of = trained
+    line_plot, drawn = pictures.line_plot, []
+    monkeypatch.setattr(
+        pictures,
+        "line_plot",
+        lambda panels, path: drawn.extend(panels) or line_plot(panels, path),
+    )
     code = call(
         "--figure=memory_vae_convergence",
         f"--model_dir={folder}",
         f"--base={folder / 'base.cfg'}",
         "--num_seeds=2",
-        "--variants=memory_vae,memory_vae_cosine,vq_vae,grid_autoencoder",
+        "--variants=memory_vae,grid_autoencoder,memory_vae_cosine,vq_vae",
     )
     captured = capfd.readouterr()
     assert code == 0, captured.err
@@ -133,6 +141,16 @@ def test_convergence_with_its_controls(trained, capfd):
     assert curves[0]["beta"] == "1.5" and curves[-1]["beta"] == ""
     text = (folder / "memory_vae_convergence.md").read_text()
     assert "soft memory, sampled read" in text and "2 seeds" in text
+    # A model has one colour in all panels, also where another has no curve.
+    lines = {}
+    for panel in drawn[:3]:
+        axes = Figure().add_subplot()
+        panel.draw(axes)
+        for line in axes.containers:
+            lines.setdefault(line.get_label(), []).append(line[0].get_color())
+    assert [len(colours) for colours in lines.values()] == [3, 1, 3, 2]
+    assert all(len(set(colours)) == 1 for colours in lines.values())
+    assert len({colours[0] for colours in lines.values()}) == 4
     image = matplotlib.image.imread(folder / "memory_vae_convergence.png")
     # Four panels in two rows.
     assert image.shape[1] > 2 * 400 and image.shape[0] > 2 * 300

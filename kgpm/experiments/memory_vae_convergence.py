@@ -12,6 +12,7 @@ import csv
 import math
 from collections.abc import Callable
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -37,6 +38,7 @@ from kgpm.training.bar_panel import BarPanel
 from kgpm.training.batches import unpack
 from kgpm.training.files import atomic_path
 from kgpm.training.files import write_text
+from kgpm.training.panel import COLOURS
 from kgpm.training.panel import Panel
 from kgpm.training.stored_model import load_model
 
@@ -182,6 +184,9 @@ def _curves(
     log: bool = False,
 ) -> Panel | None:
     """A figure of training against the minibatches; `None` without any."""
+    colours = dict(
+        zip([each.label for each in trained], cycle(COLOURS), strict=False)
+    )
     trained = [each for each in trained if name in each.runs[0].epochs]
     if not trained:
         return None
@@ -202,6 +207,7 @@ def _curves(
             )
             for each in trained
         },
+        colours=colours,
         log_y=log,
     )
 

@@ -26,6 +26,8 @@ class Panel:
         title: text above the axes.
         curves: name -> `[S]` values, drawn thick; or a pair of values and
             standard errors, each `[S]`.
+        colours: name -> colour of its curve, where several panels show the
+            same things; the other curves take the palette in turn.
         dashed: names of the curves to draw dashed: what others measured.
         thin: `[N, S]` values, drawn thin behind the curves.
         thin_label: the name of all the thin lines together.
@@ -38,6 +40,7 @@ class Panel:
     y_label: str
     title: str = ""
     curves: Mapping[str, Any] = field(default_factory=dict)
+    colours: Mapping[str, str] = field(default_factory=dict)
     dashed: Collection[str] = ()
     thin: Any = None
     thin_label: str = ""
@@ -66,7 +69,7 @@ class Panel:
                 x,
                 values,
                 yerr=errors,
-                color=next(colours),
+                color=self.colours.get(name) or next(colours),
                 linewidth=2.2,
                 linestyle="--" if name in self.dashed else "-",
                 elinewidth=1.2,

@@ -7,6 +7,7 @@ from kgpm.errors import UserError
 from kgpm.training import pictures
 from kgpm.training import sheets
 from kgpm.training.bar_panel import BarPanel
+from kgpm.training.panel import COLOURS
 from kgpm.training.panel import Panel
 
 HIGHLIGHT = (0, 114, 178)
@@ -160,6 +161,20 @@ def test_panel_labels_its_axes():
     assert axes.get_title() == "a title"
     names = [text.get_text() for text in axes.get_legend().get_texts()]
     assert sorted(names) == ["mean", "no memory", "one image"]
+
+
+def test_a_curve_keeps_the_colour_it_was_given():
+    axes = Figure().add_subplot()
+    x = np.arange(3)
+    Panel(
+        x,
+        "step",
+        "NMSE",
+        curves={"first": x, "memory": x + 1, "last": x + 2},
+        colours={"memory": "#009E73", "elsewhere": "#000000"},
+    ).draw(axes)
+    drawn = [line.get_color() for line in axes.get_lines()]
+    assert drawn == [COLOURS[0], "#009E73", COLOURS[1]]
 
 
 def test_generation_boxes_the_nearest_written_image():
