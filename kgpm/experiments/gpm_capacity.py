@@ -1,10 +1,10 @@
 """Bounds against the number of images in a memory of one size.
 
 For each of `--lengths` every image of the split is written in an episode of
-that many and scored under that memory (A), under another episode's of as many
-(C other) and under one to which nothing was written (C prior). The runs of
-`--model_dir` and `--runs` are read as they are: what they were trained with
-does not change with the length.
+that many, of any class, and scored under that memory (A), under another
+episode's of as many (C other) and under one to which nothing was written
+(C prior). The runs of `--model_dir` and `--runs` are read as they are: what
+they were trained with does not change with the length.
 """
 
 import copy
@@ -111,6 +111,8 @@ def _measure(
     )
     of_length: Any = copy.deepcopy(values)
     of_length.episode_length = length
+    # Classes may not have as many images: their episodes would stay short.
+    of_length.classes_per_episode = 0
     batches = [
         unpack(batch)
         for batch in evaluation_batches(
