@@ -49,11 +49,12 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.cli import training_job
     from kgpm.training.strategy import lost_workers_named
 
+    cluster = cluster_of(values)
     with contextlib.ExitStack() as stack:
-        if cluster_of(values).rank > 0:
+        if cluster.rank > 0:
             silence = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(contextlib.redirect_stdout(silence))
-        with lost_workers_named(values.worker_timeout):
+        with lost_workers_named(cluster, values.worker_timeout):
             job = training_job.prepare_job(values)
             training_job.fit(values, job)
         training_job.report(values, job)

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from kgpm import __version__
+import kgpm
 from kgpm.cli import flags
 from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.errors import UserError
@@ -41,7 +41,7 @@ def make_strategy(values: flags.FlagValues) -> Any:
     """Makes the strategy, before anything else uses TensorFlow's devices.
 
     Several hosts wait for each other here and check that they have the same
-    flags and version.
+    flags and versions.
 
     Args:
         values: the flags of `kgpm.train`.
@@ -49,6 +49,9 @@ def make_strategy(values: flags.FlagValues) -> Any:
     Raises:
         UserError: see `cluster_of` and `kgpm.training.rendezvous.meet`.
     """
+    import keras
+    import tensorflow as tf
+
     from kgpm.training import strategy
 
     cluster = cluster_of(values)
@@ -58,6 +61,8 @@ def make_strategy(values: flags.FlagValues) -> Any:
         return strategy.local_strategy(alone)
     count = len(cluster.addresses)
     print(f"Waiting for all {count} workers of TF_CONFIG.", flush=True)
-    facts = {**facts_of_the_run(values), "the version of kgpm": __version__}
+    facts = facts_of_the_run(values)
+    for package in (kgpm, keras, tf):
+        facts[f"the version of {package.__name__}"] = package.__version__
     meet(cluster, facts, values.worker_timeout)
     return strategy.multi_worker_strategy(values.worker_timeout)

@@ -73,11 +73,13 @@ def read_cluster(text: str) -> Cluster:
     if not isinstance(task, dict):
         raise _wrong('a "task" with type and index', task)
     job, index = task.get("type"), task.get("index")
-    if job not in workers:
+    if job not in list(workers):
         raise _wrong(f"a task of type {' or '.join(workers)}", job)
-    if not isinstance(index, int) or not 0 <= index < len(workers[job]):
+    # An index in quotes is text, and `true` is an integer to Python.
+    if type(index) is not int or not 0 <= index < len(workers[job]):
         raise _wrong(
-            f"an index from 0 to {len(workers[job]) - 1} for {job}", index
+            f"an index from 0 to {len(workers[job]) - 1} for {job}",
+            json.dumps(index),
         )
     before = len(workers.get("chief", [])) if job == "worker" else 0
     return Cluster(addresses, before + index)
@@ -91,7 +93,9 @@ def split_address(address: str) -> tuple[str, int]:
 
 def _check_address(address: Any) -> None:
     host, _, port = str(address).rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+    if not host or "/" in host or not port.isdecimal():
+        raise _wrong("addresses like host:2222", address)
+    if not 0 < int(port) < 2**16:
         raise _wrong("addresses like host:2222", address)
 
 

@@ -51,8 +51,13 @@ def meet(cluster: Cluster, facts: Mapping[str, str], timeout: float) -> None:
 @contextlib.contextmanager
 def _own_port(cluster: Cluster) -> Iterator[socket.socket]:
     address = cluster.addresses[cluster.rank]
+    # By both Internet protocols, as TensorFlow will listen.
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        server = socket.create_server(("", cluster.port))
+        server = socket.create_server(
+            ("", cluster.port), family=family, dualstack_ipv6=both
+        )
     except OSError as error:
         raise UserError(
             f"port {cluster.port} of {address}, this worker's in TF_CONFIG, "

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgpm.errors import UserError
+from kgpm.training.cluster import Cluster
 
 
 def local_strategy(distribute: str) -> tf.distribute.Strategy:
@@ -40,12 +41,16 @@ def multi_worker_strategy(timeout: float) -> tf.distribute.Strategy:
     # If one ends before it is connected, TensorFlow waits for it without a
     # limit and lets no Python run: then the alarm ends this process.
     signal.alarm(max(1, round(timeout)))
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(
-        communication_options=tf.distribute.experimental.CommunicationOptions(
-            timeout_seconds=timeout
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=(
+                tf.distribute.experimental.CommunicationOptions(
+                    timeout_seconds=timeout
+                )
+            )
         )
-    )
-    signal.alarm(0)
+    finally:
+        signal.alarm(0)
     # TensorFlow has put a handler there that only takes note, after which
     # neither Kubernetes nor Slurm could end the program kindly.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -53,10 +58,11 @@ def multi_worker_strategy(timeout: float) -> tf.distribute.Strategy:
 
 
 @contextlib.contextmanager
-def lost_workers_named(timeout: float) -> Iterator[None]:
+def lost_workers_named(cluster: Cluster, timeout: float) -> Iterator[None]:
     """Ends with a sentence where an operation waits for others in vain.
 
     Args:
+        cluster: all workers; of one alone, what it raises is its own.
         timeout: seconds that it waits.
 
     Raises:
@@ -71,6 +77,8 @@ def lost_workers_named(timeout: float) -> Iterator[None]:
         tf.errors.DeadlineExceededError,
         tf.errors.UnavailableError,
     ) as error:
+        if not cluster.several:
+            raise
         raise UserError(
             "another worker of TF_CONFIG has ended or did not answer in "
             f"{timeout:g} seconds: look at what it says, then start all of "

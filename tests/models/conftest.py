@@ -126,6 +126,19 @@ MODELS = {
         share_encoder=True, address_gradient="enumerate", **ADDRESSED
     ),
 }
+# Options of a model that is there without them too, and that leave nothing
+# behind a batch but gradients: what costs much does without them.
+VARIANTS = {
+    "gpm_sequential",
+    "gpm_per_slot",
+    "gpm_lstm",
+    "gpm_newton",
+    "dkm_frozen",
+    "km_full",
+    "memory_vae_cosine",
+    "memory_vae_reference",
+    "vma_enumerated",
+}
 WITHOUT_MEMORY = {name for name in MODELS if "va" in name} | {
     "grid_autoencoder"
 }

@@ -42,12 +42,16 @@ def test_addresses_of_both_internet_protocols():
         (config({"worker": "a:1"}), "a list of addresses for worker"),
         (config({"worker": ["a"]}), "addresses like host:2222, received a"),
         (config({"worker": ["a:70000"]}), "addresses like host:2222"),
+        (config({"worker": [["a:1"]]}), "addresses like host:2222"),
+        (config({"worker": ["grpc://a:1"]}), "host:2222, received grpc://a:1"),
         (config({"worker": ["a:1", "a:1"]}), "an address of its own"),
         (config({"chief": ["a:1", "b:1"]}, "chief"), "one chief at most"),
         (config(kind="evaluator"), "a task of type worker, received evaluator"),
         (config(index=2), "an index from 0 to 1 for worker, received 2"),
         (config(index=-1), "an index from 0 to 1 for worker, received -1"),
-        (config(index="0"), "an index from 0 to 1 for worker"),
+        (config(index="0"), 'an index from 0 to 1 for worker, received "0"'),
+        (config(index=True), "an index from 0 to 1 for worker, received true"),
+        (config(kind=["worker"]), "type worker, received ['worker']"),
     ],
 )
 def test_a_wrong_one_is_one_sentence(text, expected):

@@ -14,8 +14,8 @@ from tests.ports import free_ports
 FACTS = {"--seed": "--seed=0", "--epochs": "--epochs=3"}
 
 
-def free_addresses(count):
-    return tuple(f"127.0.0.1:{port}" for port in free_ports(count))
+def free_addresses(count, host="127.0.0.1"):
+    return tuple(f"{host}:{port}" for port in free_ports(count))
 
 
 def all_meet(clusters, facts=None, timeout=10.0):
@@ -51,6 +51,14 @@ def test_workers_that_agree_meet():
     assert all_meet(clusters) == ["", "", ""]
     # The ports are free again, for TensorFlow.
     assert all_meet(clusters) == ["", "", ""]
+
+
+@pytest.mark.skipif(
+    not socket.has_dualstack_ipv6(), reason="the machine has no IPv6"
+)
+def test_workers_meet_at_addresses_of_ipv6():
+    addresses = free_addresses(2, "[::1]")
+    assert all_meet([Cluster(addresses, rank) for rank in (0, 1)]) == ["", ""]
 
 
 def test_all_are_told_who_differs_and_in_what():
