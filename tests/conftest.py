@@ -38,6 +38,19 @@ def seeds():
     np.random.seed(0)
 
 
+@pytest.fixture(autouse=True)
+def no_determinism():
+    """Takes back what a program that ran in this process asked for.
+
+    With it Keras gives up XLA, and TensorFlow has no other way back.
+    """
+    yield
+    from tensorflow.python.framework import config
+
+    if config.is_op_determinism_enabled():
+        config.disable_op_determinism()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> str:
     """Directory of prepared TFDS data sets; skips the test if there is none.

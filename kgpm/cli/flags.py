@@ -205,7 +205,8 @@ def define_training_flags(values: FlagValues) -> None:
         "augment",
         None,
         "Variants of training episodes, such as mirror,turn,shift: mirrored, "
-        "turned by quarters, each image shifted by up to a 14th of its side.",
+        "turned by quarters, each image shifted by up to a 14th of its side; "
+        "without it none.",
     )
     integer(
         "steps_per_epoch",
