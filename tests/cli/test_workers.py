@@ -237,6 +237,39 @@ def test_strategies_of_one_machine():
         strategy.check_same(each, [1, 2], "images")
 
 
+@pytest.mark.parametrize(
+    ("distribute", "num_gpus", "mirrored"),
+    [
+        ("auto", 0, []),
+        ("auto", 1, []),
+        ("auto", 2, ["/device:GPU:0", "/device:GPU:1"]),
+        ("none", 2, []),
+        ("mirrored", 1, ["/device:GPU:0"]),
+    ],
+)
+def test_gpus_decide_on_one_machine(
+    distribute, num_gpus, mirrored, monkeypatch
+):
+    """With GPUs that are only said to be there."""
+    import tensorflow as tf
+
+    from kgpm.training import strategy
+
+    def listed(kind):
+        count = num_gpus if kind == "GPU" else 1
+        return [
+            tf.config.LogicalDevice(f"/device:{kind}:{index}", kind)
+            for index in range(count)
+        ]
+
+    asked = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", listed)
+    monkeypatch.setattr(tf.config, "list_logical_devices", listed)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", asked.extend)
+    strategy.local_strategy(distribute)
+    assert asked == mirrored
+
+
 def test_what_a_lost_worker_raises_is_one_sentence():
     import tensorflow as tf
 
