@@ -31,6 +31,9 @@ from kgpm.training.stored_model import load_model
 from kgpm.training.strategy import check_same
 from kgpm.training.strategy import check_shares
 
+# Share of the first weights in averaged ones that nobody need be told of.
+_MOST_INITIAL = 0.01
+
 
 @dataclasses.dataclass
 class TrainingJob:
@@ -323,5 +326,11 @@ def _print_start(values: flags.FlagValues, job: TrainingJob) -> None:
         f"episodes of {values.episode_length} images an epoch{shared}, "
         f"{values.epochs:,} epochs. All bounds are in nats per image."
     )
+    share = values.ema_momentum ** (values.epochs * job.steps_per_epoch)
+    if share > _MOST_INITIAL:
+        print(
+            f"Note: at the end {share:.0%} of the averaged weights will be "
+            "what training began with; lower --ema_momentum or train longer."
+        )
     if job.progress.epoch:
         print(f"Resuming after epoch {job.progress.epoch}.")

@@ -75,6 +75,7 @@ SOURCES: dict[str, Source] = {
     "fashion_mnist": Source("fashion_mnist", licence="MIT (Zalando SE)"),
     "omniglot": Source(
         "omniglot",
+        num_validation_classes=50,
         invert=True,
         note="background (train) / evaluation (test) characters",
         licence=_OMNIGLOT_LICENCE,
