@@ -257,6 +257,26 @@ def test_another_model_is_not_resumed(in_process, tmp_path):
     assert "another model: --code_size was 4 and is now 5" in err
 
 
+@pytest.mark.parametrize(
+    ("momentum", "share"), [(0.5, "2%"), (0.999, "99%"), (0.3, None), (0, None)]
+)
+def test_an_average_of_the_first_weights_is_told(
+    tmp_path, capsys, momentum, share
+):
+    values = train_values(
+        tmp_path,
+        f"--ema_momentum={momentum}",
+        "--epochs=3",
+        "--warmup_epochs=1",
+    )
+    job = training_job.prepare_job(values)
+    # Six steps, of which none is left to do.
+    job.progress = Progress(epoch=3)
+    training_job.fit(values, job)
+    note = [x for x in capsys.readouterr().out.splitlines() if "Note:" in x]
+    assert [share in line for line in note] == ([True] if share else [])
+
+
 def train_values(directory, *arguments):
     from kgpm.cli import flags
     from kgpm.cli.main import parse
