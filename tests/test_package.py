@@ -208,6 +208,7 @@ def train_flags(path: Path) -> flags.FlagValues:
 def test_the_agreed_configs_are_there():
     assert {path.stem for path in CONFIGS} >= {
         "digits",
+        "gpm_digits",
         "gpm_omniglot",
         "gpm_mnist",
         "gpm_fashion_mnist",

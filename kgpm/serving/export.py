@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kgpm.serving.model_card import model_card
 from kgpm.serving.server_files import write_server_files
+from kgpm.serving.shared_networks import shared_networks
 from kgpm.serving.signatures import MAX_NUMBERS
 from kgpm.serving.signatures import Signature
 from kgpm.serving.signatures import Signatures
@@ -52,7 +53,8 @@ def export_model(
     export_dir = Path(export_dir)
     with new_version(export_dir, version) as (temporary, target):
         endpoints = Signatures(model, max_numbers).all()
-        described = _write_saved_model(model, endpoints, temporary)
+        with shared_networks(model):
+            described = _write_saved_model(endpoints, temporary)
         write_json(temporary / SIGNATURES_FILE, described)
         write_warmup(temporary, export_dir.resolve().name, endpoints)
         card = model_card(
@@ -71,7 +73,7 @@ def export_model(
 
 
 def _write_saved_model(
-    model: keras.Model, endpoints: Mapping[str, Signature], path: Path
+    endpoints: Mapping[str, Signature], path: Path
 ) -> dict[str, Any]:
     # Without `track`, which would store every weight once more: those that a
     # signature uses are found.

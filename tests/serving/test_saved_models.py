@@ -52,5 +52,6 @@ def test_it_cleans_what_was_written(digits, episodes):
     steps = digits.call("denoise", inputs)["images"]
     wrong = np.abs(steps - episodes[:, None]).mean(axis=(0, 2, 3, 4, 5))
     assert 0.14 < flipped.mean() < 0.16
-    assert wrong[0] < 0.06
-    assert wrong[2] < wrong[0]
+    # 6.5 of 784 pixels are 0.0083; reading again spoils nothing.
+    assert wrong[0] < 0.012
+    assert wrong[2] < wrong[0] + 1e-4
