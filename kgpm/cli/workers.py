@@ -49,9 +49,6 @@ def make_strategy(values: flags.FlagValues) -> Any:
     Raises:
         UserError: see `cluster_of` and `kgpm.training.rendezvous.meet`.
     """
-    import keras
-    import tensorflow as tf
-
     from kgpm.training import strategy
 
     cluster = cluster_of(values)
@@ -61,8 +58,20 @@ def make_strategy(values: flags.FlagValues) -> Any:
         return strategy.local_strategy(alone)
     count = len(cluster.addresses)
     print(f"Waiting for all {count} workers of TF_CONFIG.", flush=True)
+    meet(cluster, facts_of_this_worker(values), values.worker_timeout)
+    return strategy.multi_worker_strategy(values.worker_timeout)
+
+
+def facts_of_this_worker(values: flags.FlagValues) -> dict[str, str]:
+    """What all workers must have the same: flags of the run, and versions.
+
+    Args:
+        values: the flags of `kgpm.train`.
+    """
+    import keras
+    import tensorflow as tf
+
     facts = facts_of_the_run(values)
     for package in (kgpm, keras, tf):
         facts[f"the version of {package.__name__}"] = package.__version__
-    meet(cluster, facts, values.worker_timeout)
-    return strategy.multi_worker_strategy(values.worker_timeout)
+    return facts
