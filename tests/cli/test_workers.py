@@ -251,6 +251,37 @@ def test_a_wrong_cluster_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_others_are_told_that_the_first_refuses(
+    tmp_path, monkeypatch, capfd
+):
+    ports = free_ports(2)
+    monkeypatch.setenv("TF_CONFIG", config(ports, 0))
+    (tmp_path / "something").touch()
+    arguments = [f"--model_dir={tmp_path}", "--distribute=multi_worker"]
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(meet, read_cluster(config(ports, 1)), {}, 60.0)
+        code = run(
+            "kgpm.train",
+            train.main,
+            train.define_flags,
+            "Doc.",
+            arguments,
+            check=train.check,
+        )
+        sentence = f"--model_dir={tmp_path} is not empty: add --resume"
+        with pytest.raises(
+            UserError, match="worker 0 does not start: "
+        ) as told:
+            second.result()
+    assert sentence in str(told.value)
+    captured = capfd.readouterr()
+    assert code == 2
+    assert captured.err.startswith(f"kgpm.train: {sentence}")
+    assert captured.err.count("\n") == 1
+    # At once, not when the second has come.
+    assert captured.out.startswith(sentence)
+
+
 def test_strategies_of_one_machine():
     import tensorflow as tf
 
