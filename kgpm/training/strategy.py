@@ -44,11 +44,19 @@ def multi_worker_strategy(timeout: float) -> tf.distribute.Strategy:
         tf.errors.OpError: if another worker ends before it is connected.
     """
     _limit_connecting(timeout)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(
-        communication_options=tf.distribute.experimental.CommunicationOptions(
-            timeout_seconds=timeout
+    with contextlib.ExitStack() as stack:
+        # No Python runs until all are connected, so that Ctrl-C has to end the
+        # process itself, unless it is ignored.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+            stack.callback(signal.signal, signal.SIGINT, handler)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=(
+                tf.distribute.experimental.CommunicationOptions(
+                    timeout_seconds=timeout
+                )
+            )
         )
-    )
     # TensorFlow has put a handler there that only takes note, after which
     # neither Kubernetes nor Slurm could end the program kindly.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -335,6 +335,38 @@ def test_gpus_decide_on_one_machine(
     assert asked == mirrored
 
 
+@pytest.mark.parametrize(
+    ("handler", "while_connecting"),
+    [
+        (signal.default_int_handler, signal.SIG_DFL),
+        (signal.SIG_IGN, signal.SIG_IGN),
+    ],
+)
+def test_ctrl_c_ends_a_worker_that_is_being_connected(
+    handler, while_connecting, monkeypatch
+):
+    import tensorflow as tf
+
+    from kgpm.training import strategy
+
+    def connect(communication_options):
+        del communication_options
+        found.append(signal.getsignal(signal.SIGINT))
+        raise tf.errors.DeadlineExceededError(None, None, "Nobody came")
+
+    found = []
+    monkeypatch.setattr(strategy, "_limit_connecting", lambda timeout: None)
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", connect)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            strategy.multi_worker_strategy(1.0)
+        found.append(signal.getsignal(signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert found == [while_connecting, handler]
+
+
 def test_what_a_lost_worker_raises_is_one_sentence():
     import tensorflow as tf
 
