@@ -13,6 +13,7 @@ from kgpm.cli import flags
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
 from kgpm.cli.workers import cluster_of
+from kgpm.cli.workers import refusal_told
 from kgpm.training.run_directory import RunDirectory
 
 
@@ -29,10 +30,11 @@ def check(values: flags.FlagValues) -> None:
     """
     cluster = cluster_of(values)
     run_directory = RunDirectory(values.model_dir)
-    if cluster.rank == 0:
-        run_directory.check(values.resume)
-    if values.resume and run_directory.flags.is_file():
-        apply_run_flags(values)
+    with refusal_told(cluster, values.worker_timeout):
+        if cluster.rank == 0:
+            run_directory.check(values.resume)
+        if values.resume and run_directory.flags.is_file():
+            apply_run_flags(values)
     if cluster.several:
         # What native code writes of a lost worker; a sentence says it too.
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

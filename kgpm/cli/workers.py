@@ -1,15 +1,19 @@
 """What `--distribute` asks for: the workers of a run and their strategy."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import kgpm
 from kgpm.cli import flags
+from kgpm.cli.main import sentence_for
 from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.errors import UserError
 from kgpm.training.cluster import Cluster
 from kgpm.training.cluster import read_cluster
 from kgpm.training.rendezvous import meet
+from kgpm.training.rendezvous import refuse
 
 
 def cluster_of(values: flags.FlagValues) -> Cluster:
@@ -37,6 +41,28 @@ def cluster_of(values: flags.FlagValues) -> Cluster:
     return Cluster((), 0)
 
 
+@contextlib.contextmanager
+def refusal_told(cluster: Cluster, timeout: float) -> Iterator[None]:
+    """Tells the other workers if the first refuses to start, and why.
+
+    Without a word from it they would wait for it until their time is over.
+
+    Args:
+        cluster: all workers and which one this is.
+        timeout: seconds to wait for the others.
+    """
+    try:
+        yield
+    except (OSError, UserError) as error:
+        if cluster.several and cluster.rank == 0:
+            sentence = sentence_for(error)
+            print(f"{sentence}. Telling the other workers.", flush=True)
+            # In use, the port is not what this worker refuses to start for.
+            with contextlib.suppress(UserError):
+                refuse(cluster, f"worker 0 does not start: {sentence}", timeout)
+        raise
+
+
 def make_strategy(values: flags.FlagValues) -> Any:
     """Makes the strategy, before anything else uses TensorFlow's devices.
 
@@ -49,9 +75,6 @@ def make_strategy(values: flags.FlagValues) -> Any:
     Raises:
         UserError: see `cluster_of` and `kgpm.training.rendezvous.meet`.
     """
-    import keras
-    import tensorflow as tf
-
     from kgpm.training import strategy
 
     cluster = cluster_of(values)
@@ -61,8 +84,20 @@ def make_strategy(values: flags.FlagValues) -> Any:
         return strategy.local_strategy(alone)
     count = len(cluster.addresses)
     print(f"Waiting for all {count} workers of TF_CONFIG.", flush=True)
+    meet(cluster, facts_of_this_worker(values), values.worker_timeout)
+    return strategy.multi_worker_strategy(values.worker_timeout)
+
+
+def facts_of_this_worker(values: flags.FlagValues) -> dict[str, str]:
+    """What all workers must have the same: flags of the run, and versions.
+
+    Args:
+        values: the flags of `kgpm.train`.
+    """
+    import keras
+    import tensorflow as tf
+
     facts = facts_of_the_run(values)
     for package in (kgpm, keras, tf):
         facts[f"the version of {package.__name__}"] = package.__version__
-    meet(cluster, facts, values.worker_timeout)
-    return strategy.multi_worker_strategy(values.worker_timeout)
+    return facts

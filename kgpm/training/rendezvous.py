@@ -48,6 +48,37 @@ def meet(cluster: Cluster, facts: Mapping[str, str], timeout: float) -> None:
         raise UserError(complaint)
 
 
+def refuse(cluster: Cluster, complaint: str, timeout: float) -> None:
+    """Tells all other workers, as each comes, that there will be no meeting.
+
+    To be called on the first worker, in place of `meet`.
+
+    Args:
+        cluster: all workers, of which this is the first.
+        complaint: what `meet` raises on the others.
+        timeout: seconds to wait for them.
+
+    Raises:
+        UserError: a port in use.
+    """
+    deadline = time.monotonic() + timeout
+    told: set[int] = set()
+    with _own_port(cluster) as server:
+        while len(told) < len(cluster.addresses) - 1:
+            server.settimeout(max(deadline - time.monotonic(), 0.01))
+            try:
+                visitor = server.accept()[0]
+            except TimeoutError:
+                return
+            with visitor:
+                visitor.settimeout(_PATIENCE)
+                said = _read(visitor)
+                # Not a probe that only looks who listens.
+                if isinstance(said, dict):
+                    _write(visitor, complaint)
+                    told.add(said["rank"])
+
+
 @contextlib.contextmanager
 def _own_port(cluster: Cluster) -> Iterator[socket.socket]:
     address = cluster.addresses[cluster.rank]

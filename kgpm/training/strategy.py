@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from kgpm.errors import UserError
 from kgpm.training.cluster import Cluster
@@ -36,12 +37,19 @@ def multi_worker_strategy(timeout: float) -> tf.distribute.Strategy:
     workers are known to be there (`kgpm.training.rendezvous`).
 
     Args:
-        timeout: seconds that an operation waits for the other workers.
+        timeout: seconds that the connecting, and then an operation, waits for
+            the other workers.
+
+    Raises:
+        tf.errors.OpError: if another worker ends before it is connected.
     """
-    # If one ends before it is connected, TensorFlow waits for it without a
-    # limit and lets no Python run: then the alarm ends this process.
-    signal.alarm(max(1, round(timeout)))
-    try:
+    _limit_connecting(timeout)
+    with contextlib.ExitStack() as stack:
+        # No Python runs until all are connected, so that Ctrl-C has to end the
+        # process itself, unless it is ignored.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+            stack.callback(signal.signal, signal.SIGINT, handler)
         strategy = tf.distribute.MultiWorkerMirroredStrategy(
             communication_options=(
                 tf.distribute.experimental.CommunicationOptions(
@@ -49,12 +57,36 @@ def multi_worker_strategy(timeout: float) -> tf.distribute.Strategy:
                 )
             )
         )
-    finally:
-        signal.alarm(0)
     # TensorFlow has put a handler there that only takes note, after which
     # neither Kubernetes nor Slurm could end the program kindly.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return strategy
+
+
+def _limit_connecting(timeout: float) -> None:
+    """Lets TensorFlow wait no longer than `timeout` for a worker to connect.
+
+    Left to itself, it registers the workers one by one and then waits an hour
+    for the devices of all of them, in native code that lets no Python run, not
+    even the handler of a signal. With a barrier at the registration, as JAX
+    connects its processes by the same service, the time-out is that of all.
+    """
+    cluster = (
+        tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec()
+    )
+    # There is no public way to say so; all else is as the strategy has it.
+    first = "chief" if "chief" in cluster.jobs else "worker"
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{first}/replica:0/task:0",
+        cluster_register_timeout_in_ms=round(1000 * timeout),
+    )
+    service = context.context().coordination_service
+    service.cluster_register_with_barrier = True
+    for job in sorted(cluster.jobs):
+        service.coordinated_job_list.add(
+            name=job, num_tasks=cluster.num_tasks(job)
+        )
 
 
 @contextlib.contextmanager

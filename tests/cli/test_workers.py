@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from kgpm.cli.main import parse
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.cli.workers import cluster_of
+from kgpm.cli.workers import facts_of_this_worker
 from kgpm.errors import UserError
 from kgpm.training.cluster import Cluster
 from kgpm.training.cluster import read_cluster
+from kgpm.training.rendezvous import meet
 from tests.ports import free_ports
 
 # Nothing random: two workers draw other noise than one.
@@ -60,30 +63,36 @@ def config(ports, rank):
 
 
 @pytest.fixture
-def start_pair():
-    """Starts two workers; none outlives the test."""
+def start():
+    """Starts a worker; none outlives the test."""
     started = []
 
-    def start(directories, *arguments):
-        ports = free_ports(2)
-        for rank, directory in enumerate(directories):
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "kgpm.train"]
-                    + [f"--model_dir={directory}", "--worker_timeout=100"]
-                    + ["--distribute=multi_worker", *arguments],
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env={**os.environ, "TF_CONFIG": config(ports, rank)},
-                )
+    def start_one(ports, rank, directory, *arguments):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "kgpm.train"]
+                + [f"--model_dir={directory}", "--worker_timeout=100"]
+                + ["--distribute=multi_worker", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "TF_CONFIG": config(ports, rank)},
             )
-        return started[-2:]
+        )
+        return started[-1]
 
-    yield start
+    yield start_one
     for process in started:
         process.kill()
         process.communicate()
+
+
+def start_pair(start, directories, *arguments):
+    ports = free_ports(2)
+    return [
+        start(ports, rank, directory, *arguments)
+        for rank, directory in enumerate(directories)
+    ]
 
 
 def wait_for_epoch(process, directory, epoch):
@@ -103,7 +112,7 @@ def state(directory):
         return progress, {name: file[name] for name in file.files}
 
 
-def test_killed_and_resumed_workers_equal_one_device(tmp_path, start_pair):
+def test_killed_and_resumed_workers_equal_one_device(tmp_path, start):
     alone, first = tmp_path / "alone", tmp_path / "first"
     # The hosts share no disk.
     second = tmp_path / "second"
@@ -119,7 +128,7 @@ def test_killed_and_resumed_workers_equal_one_device(tmp_path, start_pair):
         == 0
     )
 
-    pair = start_pair((first, second), *SMALL)
+    pair = start_pair(start, (first, second), *SMALL)
     wait_for_epoch(pair[0], first, 1)
     pair[1].send_signal(signal.SIGKILL)
     _, err = pair[0].communicate(timeout=120)
@@ -130,7 +139,7 @@ def test_killed_and_resumed_workers_equal_one_device(tmp_path, start_pair):
     killed_after = state(first)[0]["epoch"]
     assert 1 <= killed_after < 12, "it was killed too late to show anything"
 
-    pair = start_pair((first, second), *SMALL, "--resume")
+    pair = start_pair(start, (first, second), *SMALL, "--resume")
     (out, err), (out_of_second, err_of_second) = (
         process.communicate(timeout=240) for process in pair
     )
@@ -162,6 +171,31 @@ def test_killed_and_resumed_workers_equal_one_device(tmp_path, start_pair):
         figures_alone["figures"]["A"]["nll"]["mean"],
         rtol=1e-5,
     )
+
+
+def test_a_worker_that_ends_before_it_is_connected(tmp_path, start):
+    """Each of two once waits for the other, which met it and then ended."""
+    facts = facts_of_this_worker(flag_values(*SMALL))
+    waiting, meetings = [], []
+    with ThreadPoolExecutor() as pool:
+        for rank in (0, 1):
+            ports = free_ports(2)
+            other = read_cluster(config(ports, 1 - rank))
+            waiting.append(
+                start(ports, rank, tmp_path, *SMALL, "--worker_timeout=3")
+            )
+            meetings.append(pool.submit(meet, other, facts, 100.0))
+    for meeting in meetings:
+        meeting.result()
+    for process in waiting:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 2, err
+        assert err.startswith(
+            "kgpm.train: another worker of TF_CONFIG has ended or did not "
+            "answer in 3 seconds"
+        )
+        assert err.count("\n") == 1, err
+    assert not any(tmp_path.iterdir())
 
 
 def table(directory):
@@ -217,6 +251,37 @@ def test_a_wrong_cluster_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_the_others_are_told_that_the_first_refuses(
+    tmp_path, monkeypatch, capfd
+):
+    ports = free_ports(2)
+    monkeypatch.setenv("TF_CONFIG", config(ports, 0))
+    (tmp_path / "something").touch()
+    arguments = [f"--model_dir={tmp_path}", "--distribute=multi_worker"]
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(meet, read_cluster(config(ports, 1)), {}, 60.0)
+        code = run(
+            "kgpm.train",
+            train.main,
+            train.define_flags,
+            "Doc.",
+            arguments,
+            check=train.check,
+        )
+        sentence = f"--model_dir={tmp_path} is not empty: add --resume"
+        with pytest.raises(
+            UserError, match="worker 0 does not start: "
+        ) as told:
+            second.result()
+    assert sentence in str(told.value)
+    captured = capfd.readouterr()
+    assert code == 2
+    assert captured.err.startswith(f"kgpm.train: {sentence}")
+    assert captured.err.count("\n") == 1
+    # At once, not when the second has come.
+    assert captured.out.startswith(sentence)
+
+
 def test_strategies_of_one_machine():
     import tensorflow as tf
 
@@ -268,6 +333,38 @@ def test_gpus_decide_on_one_machine(
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", asked.extend)
     strategy.local_strategy(distribute)
     assert asked == mirrored
+
+
+@pytest.mark.parametrize(
+    ("handler", "while_connecting"),
+    [
+        (signal.default_int_handler, signal.SIG_DFL),
+        (signal.SIG_IGN, signal.SIG_IGN),
+    ],
+)
+def test_ctrl_c_ends_a_worker_that_is_being_connected(
+    handler, while_connecting, monkeypatch
+):
+    import tensorflow as tf
+
+    from kgpm.training import strategy
+
+    def connect(communication_options):
+        del communication_options
+        found.append(signal.getsignal(signal.SIGINT))
+        raise tf.errors.DeadlineExceededError(None, None, "Nobody came")
+
+    found = []
+    monkeypatch.setattr(strategy, "_limit_connecting", lambda timeout: None)
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", connect)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(tf.errors.DeadlineExceededError):
+            strategy.multi_worker_strategy(1.0)
+        found.append(signal.getsignal(signal.SIGINT))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert found == [while_connecting, handler]
 
 
 def test_what_a_lost_worker_raises_is_one_sentence():

@@ -9,6 +9,7 @@ import pytest
 from kgpm.errors import UserError
 from kgpm.training.cluster import Cluster
 from kgpm.training.rendezvous import meet
+from kgpm.training.rendezvous import refuse
 from tests.ports import free_ports
 
 FACTS = {"--seed": "--seed=0", "--epochs": "--epochs=3"}
@@ -80,6 +81,28 @@ def test_a_worker_that_does_not_come_is_not_waited_for_forever():
     assert time.monotonic() - started < 5.0
     with pytest.raises(UserError, match=r"worker 0 \(.*\) did not answer in 1"):
         meet(third, FACTS, 1.0)
+
+
+def test_a_first_worker_that_refuses_says_so_to_all():
+    first, *others = cluster_of(3)
+    told = ["", ""]
+
+    def worker(number):
+        with pytest.raises(UserError) as caught:
+            meet(others[number], FACTS, 10.0)
+        told[number] = str(caught.value)
+
+    threads = [threading.Thread(target=worker, args=(n,)) for n in (0, 1)]
+    started = time.monotonic()
+    threads[0].start()
+    # The second comes when the first has long been told.
+    threading.Timer(0.3, threads[1].start).start()
+    refuse(first, "the directory is in use", 10.0)
+    for thread in threads:
+        thread.join()
+    assert told == ["the directory is in use"] * 2
+    assert time.monotonic() - started < 5.0
+    refuse(first, "nobody hears it", 0.1)
 
 
 def test_a_port_in_use_and_an_index_taken_twice():
