@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.ops import convolve_padded
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -76,10 +77,11 @@ class TransposedConvolution(keras.layers.Layer):
             )
         )
         padding = (vertical.padding, horizontal.padding)
-        if any(map(any, padding)):
-            inputs = ops.pad(inputs, [(0, 0), *padding, (0, 0)])
         kernel = self._phase_kernel(vertical.taps, horizontal.taps)
-        phases = ops.conv(inputs, kernel, padding="valid")
+        if any(map(any, padding)):
+            phases = convolve_padded(inputs, kernel, padding)
+        else:
+            phases = ops.conv(inputs, kernel, padding="valid")
         height, width = phases.shape[1:3]
         grid = ops.reshape(phases, (-1, height, width, 2, 2, self.filters))
         outputs = ops.reshape(
@@ -143,8 +145,9 @@ class _Alignment(NamedTuple):
     @classmethod
     def of(cls, kernel: int, crop: int, side: int, output: int) -> "_Alignment":
         # A kernel of 4 that loses one pixel would take three taps: it
-        # computes that pixel too.
-        surplus = int(kernel == 4 and crop == 1)
+        # computes that pixel too. So does one of 3, whose padding is then
+        # before the inputs, and that of their gradient "same".
+        surplus = int(crop == 1)
         start = crop - surplus
         before = 1 if start == 0 else 0
         elements = [

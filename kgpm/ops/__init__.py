@@ -4,6 +4,7 @@ from kgpm.ops.bounds import KL_MEMORY
 from kgpm.ops.bounds import importance_weighted_bound
 from kgpm.ops.bounds import nelbo
 from kgpm.ops.bounds import nelbo_full
+from kgpm.ops.convolution import convolve_padded
 from kgpm.ops.gaussian import class_predictive
 from kgpm.ops.gaussian import kl_diagonal
 from kgpm.ops.gaussian import kl_diagonal_standard
@@ -61,6 +62,7 @@ __all__ = [
     "check_solver",
     "class_predictive",
     "cholesky_solve",
+    "convolve_padded",
     "fill_slots",
     "fold_in",
     "gumbel",

@@ -119,6 +119,27 @@ def test_images_do_not_inform_each_other():
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_xla_compiles_the_networks_and_their_gradients():
+    """Their written-out gradients must be of operations that XLA knows."""
+    encoder = ImageEncoder((8, 8, 1), 3, width=4)
+    decoder = ImageDecoder((8, 8, 1), 3, 1, width=4)
+    encoder.build()
+    decoder.build()
+    weights = encoder.trainable_weights + decoder.trainable_weights
+    images = np.random.default_rng(3).random((2, 8, 8, 1), "float32")
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(decoder(encoder(images)) - images))
+        return tape.gradient(loss, weights)
+
+    for compiled, plain in zip(
+        tf.function(gradients, jit_compile=True)(), gradients(), strict=True
+    ):
+        scale = np.max(np.abs(plain))
+        np.testing.assert_allclose(compiled, plain, atol=1e-4 * scale)
+
+
 @pytest.mark.parametrize("shape", [(28, 28), (3, 8, 1), (8, 8, 0), (8, -8, 1)])
 def test_image_shapes_that_are_refused(shape):
     with pytest.raises(UserError, match="at least 4 pixels, received"):

@@ -319,6 +319,27 @@ def test_least_squares_from_statistics(solver, count):
         )
 
 
+@pytest.mark.parametrize(
+    "values", [np.geomspace(1.0, 1e-4, 8), [1.0] * 3 + [0.0] * 5]
+)
+def test_least_squares_of_many_float32_rows(values):
+    """As good a fit as float64's, and no larger where A is near-singular."""
+    rng = np.random.default_rng(14)
+    codes = with_singular_values(rng, 60, 8, values).astype(np.float32)
+    address = (codes @ rng.normal(size=(8, 6))).astype(np.float32)
+    result = ops.least_squares(tf.constant(address), tf.constant(codes))
+    assert result.dtype == tf.float32
+    left, right = address.astype(np.float64), codes.astype(np.float64)
+    # The same filter, s / (s^2 + lambda), from singular values.
+    u, s, vt = np.linalg.svd(left, full_matrices=False)
+    ridge = 1e-9 * np.sum(np.square(s))
+    exact = (vt.T * (s / (np.square(s) + ridge))) @ u.T @ right
+    norm = np.linalg.norm(right)
+    np.testing.assert_allclose(left @ result, left @ exact, atol=1e-6 * norm)
+    distance = np.linalg.norm(result - exact) / np.linalg.norm(exact)
+    assert distance < 1e-3
+
+
 def test_unknown_solver():
     with pytest.raises(UserError, match="ridge, newton.*received 'qr'"):
         ops.pseudo_inverse(tf.ones((2, 3)), "qr")
