@@ -8,6 +8,7 @@ from keras import ops
 from kgpm.layers import image_sizes
 from kgpm.layers.choices import check_sizes
 from kgpm.layers.residual_block import ResidualBlock
+from kgpm.ops import give_transposed_gradient
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -105,7 +106,11 @@ class ImageEncoder(keras.layers.Layer):
         for downsampling, blocks in zip(
             self.downsamplings, self.blocks, strict=True
         ):
-            hidden = downsampling(self.padding(hidden))
+            # The inputs have their gradient from the second call alone.
+            padded = self.padding(ops.stop_gradient(hidden))
+            hidden = give_transposed_gradient(
+                hidden, downsampling(padded), downsampling.kernel
+            )
             for block in blocks:
                 hidden = block(hidden)
         codes = self.head(self.flatten(hidden))

@@ -43,6 +43,8 @@ from kgpm.ops.slots import slot_exponents
 from kgpm.ops.slots import slot_log_shares
 from kgpm.ops.slots import square_distances
 from kgpm.ops.temporal_shift import temporal_shift
+from kgpm.ops.transposed_convolution import give_transposed_gradient
+from kgpm.ops.transposed_convolution import transposed_convolution
 from kgpm.ops.vimco import VIMCO_BASELINES
 from kgpm.ops.vimco import vimco_bound
 from kgpm.ops.windows import bounded_windows
@@ -65,6 +67,7 @@ __all__ = [
     "convolve_padded",
     "fill_slots",
     "fold_in",
+    "give_transposed_gradient",
     "gumbel",
     "importance_weighted_bound",
     "of_the_first_replica",
@@ -96,6 +99,7 @@ __all__ = [
     "symmetrize",
     "temporal_shift",
     "transpose",
+    "transposed_convolution",
     "uniform",
     "vimco_bound",
 ]
