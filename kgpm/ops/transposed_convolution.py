@@ -84,7 +84,7 @@ def give_transposed_gradient(inputs: Any, outputs: Any, kernel: Any) -> Any:
     def with_gradient(inputs: Any, outputs: Any) -> tuple[Any, Any]:
         def gradient(upstream: Any) -> tuple[Any, Any]:
             taps = ops.cast(kernel, upstream.dtype)
-            back = transposed_convolution(upstream, taps, (1, 1), sides)
+            back = transposed_convolution(upstream, taps, (2, 2), sides)
             return back, upstream
 
         return outputs, gradient

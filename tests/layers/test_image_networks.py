@@ -155,7 +155,7 @@ def test_gradients_of_the_encoder_are_those_of_plain_convolutions():
             hidden += downsampling.bias
             for block in blocks:
                 hidden = block(hidden)
-        return encoder.head(tf.reshape(hidden, (len(images), -1)))
+        return encoder.head(tf.reshape(hidden, (images.shape[0], -1)))
 
     rng = np.random.default_rng(4)
     images = tf.Variable(rng.random((2, 14, 11, 2), "float32"))
