@@ -8,6 +8,7 @@ they were trained with does not change with the length.
 """
 
 import copy
+import itertools
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from kgpm.training import pictures
 from kgpm.training.batches import unpack
 from kgpm.training.files import write_text
 from kgpm.training.mean_and_error import mean_and_standard_error
+from kgpm.training.panel import COLOURS
 from kgpm.training.panel import Panel
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -173,7 +175,9 @@ def _panel(
     found: list[Capacity], lengths: list[int], term: str, title: str
 ) -> Panel:
     curves: dict[str, Any] = {}
-    for run in dict.fromkeys(each.run for each in found):
+    colours: dict[str, str] = {}
+    runs = dict.fromkeys(each.run for each in found)
+    for run, colour in zip(runs, itertools.cycle(COLOURS), strict=False):
         of_run = [each.terms for each in found if each.run == run]
         for figure in ("A", "C_other"):
             values = [terms[figure][term] for terms in of_run]
@@ -181,14 +185,18 @@ def _panel(
                 np.array([value[part] for value in values], "float64")
                 for part in ("mean", "standard_error")
             )
-            curves[f"{run}, {_FIGURES[figure]}"] = (mean, error)
+            name = f"{run}, {_FIGURES[figure]}"
+            curves[name], colours[name] = (mean, error), colour
     return Panel(
         x=np.log2(lengths),
         x_label="log2 of the images written, T",
         y_label="nats per image",
         title=title,
         curves=curves,
+        colours=colours,
         dashed=[name for name in curves if not name.endswith(", A")],
+        # From a few nats to what a wrong copy costs.
+        log_y=True,
     )
 
 
