@@ -44,7 +44,7 @@ from benchmarks import timing  # noqa: E402
 from kgpm.models import GPM  # noqa: E402
 from kgpm.serving import ExportedModel  # noqa: E402
 from kgpm.serving import export_model  # noqa: E402
-from kgpm.serving.rest_transport import RestTransport  # noqa: E402
+from kgpm.serving.client.rest_transport import RestTransport  # noqa: E402
 from kgpm.training.stored_model import load_model  # noqa: E402
 
 NAME = "model"

@@ -17,7 +17,7 @@ import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
 from kgpm.models import GPM  # noqa: E402
-from kgpm.serving.signatures import Signatures  # noqa: E402
+from kgpm.serving.export.signatures import Signatures  # noqa: E402
 
 _LENGTHS = (8, 32, 128, 512)
 # K and C, which must be more.

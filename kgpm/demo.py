@@ -34,7 +34,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be shown before TensorFlow loads."""
-    from kgpm.serving.listening import listening_socket
+    from kgpm.serving.sockets import listening_socket
 
     check_served(values, "gradio", "demo")
     # Gradio takes no socket.
@@ -45,13 +45,13 @@ def main(values: flags.FlagValues) -> None:
     """Shows the page."""
     # Imported here so that --help does not wait for TensorFlow.
     from kgpm.serving import ExportedModel
-    from kgpm.serving.demo_model import DemoModel
-    from kgpm.serving.demo_server import serve_page
+    from kgpm.serving.demo.model import DemoModel
+    from kgpm.serving.demo.server import serve_page
 
     model = DemoModel(ExportedModel(values.export_dir, values.version))
 
     def build() -> object:
-        from kgpm.serving.demo_page import build_page
+        from kgpm.serving.demo.page import build_page
 
         return build_page(model)
 

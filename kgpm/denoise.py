@@ -62,14 +62,14 @@ def main(values: flags.FlagValues) -> None:
 
     from kgpm.cli.stored_run import evaluation_batches
     from kgpm.cli.stored_run import open_run
-    from kgpm.training import noises
-    from kgpm.training import pictures
-    from kgpm.training import sheets
-    from kgpm.training.files import write_json
-    from kgpm.training.retrieval import is_binary
-    from kgpm.training.retrieval import measure_retrieval
-    from kgpm.training.retrieval_report import retrieval_panels
-    from kgpm.training.retrieval_report import retrieval_table
+    from kgpm.data import noises
+    from kgpm.evaluation.retrieval import is_binary
+    from kgpm.evaluation.retrieval import measure_retrieval
+    from kgpm.evaluation.retrieval_report import retrieval_panels
+    from kgpm.evaluation.retrieval_report import retrieval_table
+    from kgpm.files import write_json
+    from kgpm.pictures import drawing
+    from kgpm.pictures import image_rows
 
     model, images = open_run(values)
     level = values.level
@@ -100,12 +100,12 @@ def main(values: flags.FlagValues) -> None:
     curves = strip.with_name(f"{strip.stem}_curves.png")
     table = strip.with_suffix(".json")
     title = f"{images.label}, {values.split} split: {values.noise} {level:g}"
-    pictures.sheet(
+    drawing.sheet(
         path=strip,
         title=title,
-        **sheets.denoising(found.clean, found.queries, found.reads),
+        **image_rows.denoising(found.clean, found.queries, found.reads),
     )
-    pictures.line_plot(retrieval_panels(found, title), curves)
+    drawing.line_plot(retrieval_panels(found, title), curves)
     write_json(table, summary)
     print(retrieval_table(summary))
     for path in (strip, curves, table):

@@ -42,9 +42,9 @@ def main(values: flags.FlagValues) -> None:
     # Imported here so that --help does not wait for TensorFlow.
     from kgpm.cli.stored_run import evaluation_batches
     from kgpm.cli.stored_run import open_run
-    from kgpm.training.evaluation import evaluate
-    from kgpm.training.report import format_table
-    from kgpm.training.report import write_metrics
+    from kgpm.evaluation.evaluation import evaluate
+    from kgpm.evaluation.report import format_table
+    from kgpm.evaluation.report import write_metrics
 
     model, images = open_run(values)
     result = evaluate(

@@ -50,7 +50,7 @@ def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be exported before TensorFlow loads."""
     from pathlib import Path
 
-    from kgpm.serving.versions import new_version_path
+    from kgpm.serving.export.versions import new_version_path
     from kgpm.training.run_directory import RunDirectory
 
     RunDirectory(values.model_dir).require()
@@ -62,9 +62,9 @@ def main(values: flags.FlagValues) -> None:
     # Imported here so that --help does not wait for TensorFlow.
     from kgpm.cli.run_flags import stored_flags
     from kgpm.data.sources import licence_of
+    from kgpm.files import read_json
     from kgpm.serving import export_model
-    from kgpm.serving.warmup import can_write_warmup
-    from kgpm.training.files import read_json
+    from kgpm.serving.export.warmup import can_write_warmup
     from kgpm.training.run_directory import RunDirectory
     from kgpm.training.stored_model import load_model
 

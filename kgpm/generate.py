@@ -46,10 +46,10 @@ def main(values: flags.FlagValues) -> None:
     from kgpm import ops
     from kgpm.cli.stored_run import evaluation_batches
     from kgpm.cli.stored_run import open_run
-    from kgpm.training import pictures
-    from kgpm.training import sheets
-    from kgpm.training.batches import write_memory
-    from kgpm.training.retrieval import is_binary
+    from kgpm.evaluation.batches import write_memory
+    from kgpm.evaluation.retrieval import is_binary
+    from kgpm.pictures import drawing
+    from kgpm.pictures import image_rows
 
     model, images = open_run(values)
     batch = next(iter(evaluation_batches(values, images, batch_size=1)))
@@ -64,13 +64,13 @@ def main(values: flags.FlagValues) -> None:
         seed=sample_seed,
         threshold=values.threshold,
     )
-    layout = sheets.generation(
+    layout = image_rows.generation(
         np.asarray(steps)[0], written, binary=is_binary(model)
     )
     path = Path(values.output or Path(values.model_dir) / "generate.png")
     times = f", each {values.repeat_written} times"
     shown = "written" if model.has_memory else "beside (no memory)"
-    pictures.sheet(
+    drawing.sheet(
         path=path,
         title=(
             f"{len(written)} images of {images.label} {shown}"

@@ -66,7 +66,7 @@ def check(values: flags.FlagValues) -> None:
 
 def main(values: flags.FlagValues) -> None:
     """Serves the model."""
-    from kgpm.serving.kserve_server import KServeServer
+    from kgpm.serving.kserve.server import KServeServer
 
     server = KServeServer(
         values.export_dir,

@@ -49,7 +49,7 @@ def main(values: flags.FlagValues) -> None:
     """
     # Imported here so that --help does not wait for TensorFlow.
     from kgpm.cli import training_job
-    from kgpm.training.strategy import lost_workers_named
+    from kgpm.training.workers.strategy import lost_workers_named
 
     cluster = cluster_of(values)
     with contextlib.ExitStack() as stack:

@@ -120,8 +120,8 @@ def test_other_splits_have_a_file_of_their_own(finished_run, monkeypatch):
         }
         return {"split": split}
 
-    monkeypatch.setattr("kgpm.training.evaluation.evaluate", fake)
-    monkeypatch.setattr("kgpm.training.report.format_table", str)
+    monkeypatch.setattr("kgpm.evaluation.evaluation.evaluate", fake)
+    monkeypatch.setattr("kgpm.evaluation.report.format_table", str)
     arguments = ["--split=validation", "--num_draws=2"]
     arguments += ["--num_importance_samples=5", f"--model_dir={finished_run}"]
     assert call("evaluate", *arguments) == 0

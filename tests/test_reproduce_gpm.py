@@ -9,10 +9,10 @@ import pytest
 
 from kgpm import data
 from kgpm import ops
+from kgpm.data import noises
+from kgpm.evaluation.retrieval import measure_retrieval
 from kgpm.models import GPM
 from kgpm.models import VAE
-from kgpm.training import noises
-from kgpm.training.retrieval import measure_retrieval
 from tests.models.conftest import SMALL
 from tests.test_reproduce import call
 from tests.test_reproduce import store

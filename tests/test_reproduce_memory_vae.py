@@ -12,10 +12,10 @@ from scipy import special
 
 from kgpm import data
 from kgpm import models
+from kgpm.evaluation.evaluation import evaluate
 from kgpm.experiments import memory_vae_runs
 from kgpm.experiments.training_runs import TrainedRun
-from kgpm.training import pictures
-from kgpm.training.evaluation import evaluate
+from kgpm.pictures import drawing
 from tests.models.conftest import GRID
 from tests.test_reproduce import call
 from tests.test_reproduce import store
@@ -73,9 +73,9 @@ def rows_of(path):
 
 def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     folder, test, settings_of = trained
-    line_plot, drawn = pictures.line_plot, []
+    line_plot, drawn = drawing.line_plot, []
     monkeypatch.setattr(
-        pictures,
+        drawing,
         "line_plot",
         lambda panels, path: drawn.extend(panels) or line_plot(panels, path),
     )

@@ -2,7 +2,7 @@
 
 from kgpm.cli import flags
 from kgpm.errors import UserError
-from kgpm.training.files import write_text
+from kgpm.files import write_text
 from kgpm.training.run_directory import RunDirectory
 
 # What belongs to one start of a program and not to the run.

@@ -6,7 +6,7 @@ from pathlib import Path
 from kgpm.cli import flags
 from kgpm.cli.flag_groups import definers
 from kgpm.errors import UserError
-from kgpm.serving.versions import latest_version
+from kgpm.serving.export.versions import latest_version
 
 
 def define_served_flags(values: flags.FlagValues) -> None:

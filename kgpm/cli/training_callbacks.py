@@ -6,19 +6,19 @@ from typing import Any
 import keras
 
 from kgpm.cli import flags
-from kgpm.training.averaged_weights import AveragedWeights
-from kgpm.training.checkpoint import Checkpoint
-from kgpm.training.image_logger import ImageLogger
-from kgpm.training.memory_projector import MemoryProjector
-from kgpm.training.metrics_csv import metrics_csv
-from kgpm.training.noises import default_level
-from kgpm.training.noises import make_corruption
-from kgpm.training.progress_bar import ProgressBar
-from kgpm.training.retrieval import is_binary
-from kgpm.training.stop_on_nan import StopOnNaN
-from kgpm.training.tensorboard import tensorboard_callbacks
-from kgpm.training.throughput import Throughput
-from kgpm.training.time_limit import TimeLimit
+from kgpm.data.noises import default_level
+from kgpm.data.noises import make_corruption
+from kgpm.evaluation.retrieval import is_binary
+from kgpm.training.callbacks.averaged_weights import AveragedWeights
+from kgpm.training.callbacks.checkpoint import Checkpoint
+from kgpm.training.callbacks.image_logger import ImageLogger
+from kgpm.training.callbacks.memory_projector import MemoryProjector
+from kgpm.training.callbacks.metrics_csv import metrics_csv
+from kgpm.training.callbacks.progress_bar import ProgressBar
+from kgpm.training.callbacks.stop_on_nan import StopOnNaN
+from kgpm.training.callbacks.tensorboard import tensorboard_callbacks
+from kgpm.training.callbacks.throughput import Throughput
+from kgpm.training.callbacks.time_limit import TimeLimit
 
 # What the denoising pictures in TensorBoard are corrupted with.
 _LOGGED_NOISE = "salt_and_pepper"

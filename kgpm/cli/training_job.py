@@ -17,19 +17,19 @@ from kgpm.cli.training_callbacks import verbosity
 from kgpm.cli.workers import cluster_of
 from kgpm.cli.workers import make_strategy
 from kgpm.errors import UserError
+from kgpm.evaluation.evaluation import evaluate
+from kgpm.evaluation.report import format_table
+from kgpm.evaluation.report import write_metrics
 from kgpm.training.backup import Progress
 from kgpm.training.backup import restore_backup
 from kgpm.training.backup import share_state
-from kgpm.training.evaluation import evaluate
 from kgpm.training.optimizer import learning_rate_schedule
 from kgpm.training.optimizer import make_optimizer
-from kgpm.training.report import format_table
-from kgpm.training.report import write_metrics
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import check_same_model
 from kgpm.training.stored_model import load_model
-from kgpm.training.strategy import check_same
-from kgpm.training.strategy import check_shares
+from kgpm.training.workers.strategy import check_same
+from kgpm.training.workers.strategy import check_shares
 
 # Share of the first weights in averaged ones that nobody need be told of.
 _MOST_INITIAL = 0.01

@@ -10,10 +10,10 @@ from kgpm.cli import flags
 from kgpm.cli.main import sentence_for
 from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.errors import UserError
-from kgpm.training.cluster import Cluster
-from kgpm.training.cluster import read_cluster
-from kgpm.training.rendezvous import meet
-from kgpm.training.rendezvous import refuse
+from kgpm.training.workers.cluster import Cluster
+from kgpm.training.workers.cluster import read_cluster
+from kgpm.training.workers.rendezvous import meet
+from kgpm.training.workers.rendezvous import refuse
 
 
 def cluster_of(values: flags.FlagValues) -> Cluster:
@@ -73,9 +73,9 @@ def make_strategy(values: flags.FlagValues) -> Any:
         values: the flags of `kgpm.train`.
 
     Raises:
-        UserError: see `cluster_of` and `kgpm.training.rendezvous.meet`.
+        UserError: see `cluster_of` and `kgpm.training.workers.rendezvous.meet`.
     """
-    from kgpm.training import strategy
+    from kgpm.training.workers import strategy
 
     cluster = cluster_of(values)
     if not cluster.several:

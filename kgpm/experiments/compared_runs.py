@@ -11,7 +11,7 @@ from kgpm.cli import flags
 from kgpm.cli.stored_run import open_run
 from kgpm.cli.training_job import check_pixels
 from kgpm.errors import UserError
-from kgpm.training.files import atomic_path
+from kgpm.files import atomic_path
 from kgpm.training.stored_model import load_model
 
 

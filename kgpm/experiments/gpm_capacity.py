@@ -21,16 +21,16 @@ from kgpm import ops
 from kgpm.cli import flags
 from kgpm.cli.stored_run import evaluation_batches
 from kgpm.errors import UserError
+from kgpm.evaluation.batches import unpack
+from kgpm.evaluation.mean_and_error import mean_and_standard_error
 from kgpm.experiments.compared_runs import ComparedRun
 from kgpm.experiments.compared_runs import markdown_table
 from kgpm.experiments.compared_runs import open_runs
 from kgpm.experiments.compared_runs import write_rows
-from kgpm.training import pictures
-from kgpm.training.batches import unpack
-from kgpm.training.files import write_text
-from kgpm.training.mean_and_error import mean_and_standard_error
-from kgpm.training.panel import COLOURS
-from kgpm.training.panel import Panel
+from kgpm.files import write_text
+from kgpm.pictures import drawing
+from kgpm.pictures.line_panel import COLOURS
+from kgpm.pictures.line_panel import Panel
 
 LENGTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 _FIGURES = {"A": "A", "C_other": "C other", "C_prior": "C prior"}
@@ -94,7 +94,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
         _panel(found, lengths, "nelbo", f"bound, {images.label}"),
         _panel(found, lengths, "nll", "its part of the pixels"),
     ]
-    pictures.line_plot(panels, paths[2])
+    drawing.line_plot(panels, paths[2])
     return paths
 
 

@@ -16,16 +16,16 @@ import numpy as np
 from kgpm import data
 from kgpm.cli import flags
 from kgpm.cli.stored_run import evaluation_batches
+from kgpm.data import noises
+from kgpm.evaluation.retrieval import is_binary
+from kgpm.evaluation.retrieval import measure_retrieval
 from kgpm.experiments.compared_runs import ComparedRun
 from kgpm.experiments.compared_runs import markdown_table
 from kgpm.experiments.compared_runs import open_runs
 from kgpm.experiments.compared_runs import write_rows
-from kgpm.training import noises
-from kgpm.training import pictures
-from kgpm.training.files import write_text
-from kgpm.training.panel import Panel
-from kgpm.training.retrieval import is_binary
-from kgpm.training.retrieval import measure_retrieval
+from kgpm.files import write_text
+from kgpm.pictures import drawing
+from kgpm.pictures.line_panel import Panel
 
 # Of 28 x 28 pixels: share of pixels, side in pixels, degrees.
 LEVELS = {
@@ -42,7 +42,7 @@ class Cleaning(NamedTuple):
         run: its name.
         noise: a key of `LEVELS`.
         level: how strong it is.
-        summary: of the `kgpm.training.retrieval.Retrieval`.
+        summary: of the `kgpm.evaluation.retrieval.Retrieval`.
     """
 
     run: str
@@ -92,7 +92,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
         ["run", "noise", "level", *header, "energy_rises"], rows, paths[0]
     )
     write_text(paths[1], _markdown(found, values, images.description))
-    pictures.line_plot([_panel(found, noise) for noise in LEVELS], paths[2])
+    drawing.line_plot([_panel(found, noise) for noise in LEVELS], paths[2])
     return paths
 
 

@@ -18,11 +18,11 @@ from kgpm.cli import flags
 from kgpm.cli.stored_run import evaluation_batches
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
+from kgpm.evaluation.batches import unpack
+from kgpm.evaluation.mean_and_error import mean_and_standard_error
 from kgpm.experiments.compared_runs import write_rows
-from kgpm.training import pictures
-from kgpm.training.batches import unpack
-from kgpm.training.mean_and_error import mean_and_standard_error
-from kgpm.training.panel import Panel
+from kgpm.pictures import drawing
+from kgpm.pictures.line_panel import Panel
 
 LOG_VARIANCES = np.linspace(-8.0, 1.0, 19)
 _KINDS = {
@@ -71,7 +71,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
         curves=curves,
         log_y=True,
     )
-    pictures.line_plot([panel], picture)
+    drawing.line_plot([panel], picture)
     return [table, picture]
 
 

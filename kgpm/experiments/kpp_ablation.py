@@ -17,9 +17,9 @@ from kgpm.experiments.training_runs import figure_value
 from kgpm.experiments.training_runs import mean_and_deviation
 from kgpm.experiments.training_runs import seeds_title
 from kgpm.experiments.training_runs import train
-from kgpm.training import pictures
-from kgpm.training.files import atomic_path
-from kgpm.training.panel import Panel
+from kgpm.files import atomic_path
+from kgpm.pictures import drawing
+from kgpm.pictures.line_panel import Panel
 
 _MODELS = {"kpp": "Kanerva++", "kpp_dense": "dense network"}
 
@@ -42,7 +42,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
         for model in _MODELS
     }
     picture = folder / "kpp_ablation.png"
-    pictures.line_plot([_panel(runs)], picture)
+    drawing.line_plot([_panel(runs)], picture)
     table = folder / "kpp_ablation.csv"
     _write_table(runs, table)
     return [picture, table]

@@ -14,7 +14,7 @@ from kgpm import ops
 from kgpm.cli import flags
 from kgpm.experiments.first_episode import FirstEpisode
 from kgpm.experiments.first_episode import open_first_episode
-from kgpm.training import pictures
+from kgpm.pictures import drawing
 
 # The paper says N(0, 0.1); here its standard deviation.
 _PERTURBATION = 0.1
@@ -55,5 +55,5 @@ def _grid(episode: FirstEpisode, keys: Any, name: str, title: str) -> Path:
         for start in range(0, len(images), _COLUMNS)
     ]
     path = episode.folder / name
-    pictures.sheet(rows, path, title=f"{title}; one memory of {episode.name}")
+    drawing.sheet(rows, path, title=f"{title}; one memory of {episode.name}")
     return path

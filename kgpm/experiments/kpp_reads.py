@@ -13,13 +13,13 @@ import numpy as np
 
 from kgpm import ops
 from kgpm.cli import flags
+from kgpm.data.noises import make_corruption
+from kgpm.evaluation.retrieval import is_binary
 from kgpm.experiments.first_episode import FirstEpisode
 from kgpm.experiments.first_episode import open_first_episode
-from kgpm.training import pictures
-from kgpm.training import sheets
-from kgpm.training.noises import make_corruption
-from kgpm.training.panel import Panel
-from kgpm.training.retrieval import is_binary
+from kgpm.pictures import drawing
+from kgpm.pictures import image_rows
+from kgpm.pictures.line_panel import Panel
 
 # Kinds of noise and their levels; the paper names the kinds alone.
 _NOISES = {"salt_and_pepper": 0.15, "speckle": 0.5, "poisson": 8.0}
@@ -57,11 +57,11 @@ def _generation(values: flags.FlagValues, episode: FirstEpisode) -> Path:
         values.seed,
         values.threshold,
     )
-    layout = sheets.generation(
+    layout = image_rows.generation(
         np.asarray(steps)[0], episode.images, binary=is_binary(episode.model)
     )
     path = episode.folder / "kpp_reads_generation.png"
-    pictures.sheet(
+    drawing.sheet(
         path=path,
         title=f"random keys, read again and again: {episode.name}",
         **layout,
@@ -78,7 +78,7 @@ def _denoising(
         rows += [list(noisy[kind][:_COLUMNS]), list(reads[kind][-1][:_COLUMNS])]
         labels += [f"{kind} {level:g}", f"read {values.num_steps}"]
     path = episode.folder / "kpp_reads_denoising.png"
-    pictures.sheet(
+    drawing.sheet(
         rows,
         path,
         row_labels=labels,
@@ -104,7 +104,7 @@ def _likelihoods(
         curves=curves,
     )
     path = episode.folder / "kpp_reads_nll.png"
-    pictures.line_plot([panel], path)
+    drawing.line_plot([panel], path)
     return path
 
 

@@ -17,8 +17,8 @@ from kgpm.experiments.training_runs import figure_value
 from kgpm.experiments.training_runs import mean_and_deviation
 from kgpm.experiments.training_runs import seeds_title
 from kgpm.experiments.training_runs import train
-from kgpm.training import pictures
-from kgpm.training.panel import Panel
+from kgpm.pictures import drawing
+from kgpm.pictures.line_panel import Panel
 
 LENGTHS = (5, 8, 16, 32, 64)
 
@@ -57,7 +57,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
         _panel(reads, "reads", by_reads, ("kl_z", "kl_y"), total="kl_z + kl_y"),
     ]
     path = folder / "kpp_sizes.png"
-    pictures.line_plot(panels, path)
+    drawing.line_plot(panels, path)
     return [path]
 
 

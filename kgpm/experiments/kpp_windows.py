@@ -15,7 +15,7 @@ from kgpm.errors import UserError
 from kgpm.experiments.first_episode import FirstEpisode
 from kgpm.experiments.first_episode import open_first_episode
 from kgpm.layers import BlockMemory
-from kgpm.training import pictures
+from kgpm.pictures import drawing
 
 # (s, x, y) of the windows shown on an image.
 _SHOWN = ((1.0, 0.0, 0.0), (0.5, 0.3, -0.3), (0.4, -0.5, 0.4), (-0.6, 0.2, 0.1))
@@ -63,7 +63,7 @@ def _of_an_image(episode: FirstEpisode) -> Path:
         [_read(image, window) for window in _SHOWN],
     ]
     path = episode.folder / "kpp_windows_image.png"
-    pictures.sheet(
+    drawing.sheet(
         rows,
         path,
         row_labels=["region", "window"],
@@ -88,7 +88,7 @@ def _of_the_memory(values: flags.FlagValues, episode: FirstEpisode) -> Path:
     for number in range(1, memory.num_reads + 1):
         labels += [f"region {number}", f"window {number}"]
     path = episode.folder / "kpp_windows_memory.png"
-    pictures.sheet(
+    drawing.sheet(
         rows,
         path,
         column_labels=labels,

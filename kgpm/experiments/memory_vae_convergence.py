@@ -24,22 +24,22 @@ from kgpm import ops
 from kgpm.cli import flags
 from kgpm.cli.stored_run import evaluation_batches
 from kgpm.cli.training_job import load_split
+from kgpm.evaluation.batches import unpack
 from kgpm.experiments.memory_vae_runs import TrainedVariant
 from kgpm.experiments.memory_vae_runs import base_flags
 from kgpm.experiments.memory_vae_runs import train_variants
 from kgpm.experiments.training_runs import figure_value
 from kgpm.experiments.training_runs import mean_and_deviation
 from kgpm.experiments.training_runs import seeds_title
+from kgpm.files import atomic_path
+from kgpm.files import write_text
 from kgpm.models import ADDRESSES
 from kgpm.models import MemoryVAE
 from kgpm.models import perplexity
-from kgpm.training import pictures
-from kgpm.training.bar_panel import BarPanel
-from kgpm.training.batches import unpack
-from kgpm.training.files import atomic_path
-from kgpm.training.files import write_text
-from kgpm.training.panel import COLOURS
-from kgpm.training.panel import Panel
+from kgpm.pictures import drawing
+from kgpm.pictures.bar_panel import BarPanel
+from kgpm.pictures.line_panel import COLOURS
+from kgpm.pictures.line_panel import Panel
 from kgpm.training.stored_model import load_model
 
 
@@ -101,7 +101,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
         ),
     ]
     picture = path.with_suffix(".png")
-    pictures.line_plot([panel for panel in panels if panel], picture)
+    drawing.line_plot([panel for panel in panels if panel], picture)
     table = path.with_suffix(".csv")
     _write_csv([*ReadScore._fields[:-1], "rate_nats"], scores, table)
     curves = path.with_name(f"{path.name}_curves.csv")

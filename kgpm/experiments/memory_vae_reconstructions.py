@@ -14,9 +14,9 @@ from kgpm.cli import flags
 from kgpm.cli.training_job import load_split
 from kgpm.experiments.memory_vae_runs import base_flags
 from kgpm.experiments.memory_vae_runs import train_variants
+from kgpm.files import atomic_path
 from kgpm.models import MemoryVAE
-from kgpm.training import pictures
-from kgpm.training.files import atomic_path
+from kgpm.pictures import drawing
 from kgpm.training.stored_model import load_model
 
 
@@ -39,7 +39,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
             )
     folder = Path(values.model_dir)
     picture = folder / "memory_vae_reconstructions.png"
-    pictures.sheet(
+    drawing.sheet(
         list(zip(*columns.values(), strict=True)),
         picture,
         column_labels=[label.replace(", ", ",\n") for label in columns],

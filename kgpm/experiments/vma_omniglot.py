@@ -20,11 +20,11 @@ from kgpm import ops
 from kgpm.cli import flags
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
-from kgpm.training import pictures
-from kgpm.training.files import atomic_path
-from kgpm.training.files import write_text
-from kgpm.training.mean_and_error import mean_and_standard_error
-from kgpm.training.panel import Panel
+from kgpm.evaluation.mean_and_error import mean_and_standard_error
+from kgpm.files import atomic_path
+from kgpm.files import write_text
+from kgpm.pictures import drawing
+from kgpm.pictures.line_panel import Panel
 
 _SIZES = (1, 2, 3, 4, 5, 10, 19)
 # Negative bounds of 1,000 samples in nats, 26 x 26 pixels: the readme of
@@ -109,7 +109,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
     paths = [folder / f"vma_omniglot.{kind}" for kind in ("csv", "md", "png")]
     _write_csv(cells, values, paths[0])
     write_text(paths[1], _markdown(cells, about))
-    pictures.line_plot([_panel(cells, about)], paths[2])
+    drawing.line_plot([_panel(cells, about)], paths[2])
     return paths
 
 

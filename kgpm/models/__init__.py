@@ -1,9 +1,9 @@
 """Generative memory models, one system a file."""
 
+from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
+from kgpm.layers.bottlenecks.code_perplexity import perplexity
 from kgpm.models.autoencoder_model import AutoencoderModel
 from kgpm.models.bound_model import BoundModel
-from kgpm.models.code_perplexity import CodePerplexity
-from kgpm.models.code_perplexity import perplexity
 from kgpm.models.dense_memory_ablation import DenseMemoryAblation
 from kgpm.models.dynamic_kanerva_machine import DynamicKanervaMachine
 from kgpm.models.gpm import GPM

@@ -8,7 +8,7 @@ from keras import ops
 
 from kgpm.layers import SoftMemory
 from kgpm.layers import check_choice
-from kgpm.models.code_perplexity import CodePerplexity
+from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
 from kgpm.models.grid_model import GridModel
 from kgpm.models.grid_model import Passed
 from kgpm.ops import gumbel

@@ -10,7 +10,7 @@ from kgpm.layers import PixelCNN
 from kgpm.layers import VectorQuantizer
 from kgpm.layers import VectorQuantizerEMA
 from kgpm.layers import check_choice
-from kgpm.models.code_perplexity import CodePerplexity
+from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
 from kgpm.models.grid_model import GridModel
 from kgpm.models.grid_model import Passed
 from kgpm.ops import categorical

@@ -7,10 +7,10 @@ import importlib
 from typing import Any
 
 _NAMES = {
-    "Client": "kgpm.serving.client",
+    "Client": "kgpm.serving.client.client",
     "ExportedModel": "kgpm.serving.exported_model",
     "ServingError": "kgpm.serving.serving_error",
-    "export_model": "kgpm.serving.export",
+    "export_model": "kgpm.serving.export.saved_model",
 }
 
 __all__ = sorted(_NAMES)

@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from kgpm.errors import UserError
 from kgpm.serving.arrays import as_array
+from kgpm.serving.export.versions import SIGNATURES_FILE
+from kgpm.serving.export.versions import latest_version
 from kgpm.serving.sentences import sentence_of
-from kgpm.serving.versions import SIGNATURES_FILE
-from kgpm.serving.versions import latest_version
 
 
 class ExportedModel:

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from kgpm.errors import UserError
-from kgpm.training.files import atomic_path
-from kgpm.training.files import read_json
-from kgpm.training.files import write_json
-from kgpm.training.strategy import of_first_worker
+from kgpm.files import atomic_path
+from kgpm.files import read_json
+from kgpm.files import write_json
+from kgpm.training.workers.strategy import of_first_worker
 
 
 @dataclasses.dataclass

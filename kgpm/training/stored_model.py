@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from kgpm.errors import UserError
-from kgpm.training.files import atomic_path
-from kgpm.training.files import read_json
+from kgpm.files import atomic_path
+from kgpm.files import read_json
 from kgpm.training.run_directory import CHECKPOINTS
 from kgpm.training.run_directory import RunDirectory
 

@@ -239,8 +239,8 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
 
 
 def test_another_model_is_not_resumed(in_process, tmp_path):
+    from kgpm.files import write_json
     from kgpm.models import GPM
-    from kgpm.training.files import write_json
     from kgpm.training.run_directory import RunDirectory
     from kgpm.training.stored_model import describe_model
 

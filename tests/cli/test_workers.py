@@ -20,9 +20,9 @@ from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.cli.workers import cluster_of
 from kgpm.cli.workers import facts_of_this_worker
 from kgpm.errors import UserError
-from kgpm.training.cluster import Cluster
-from kgpm.training.cluster import read_cluster
-from kgpm.training.rendezvous import meet
+from kgpm.training.workers.cluster import Cluster
+from kgpm.training.workers.cluster import read_cluster
+from kgpm.training.workers.rendezvous import meet
 from tests.ports import free_ports
 
 # Nothing random: two workers draw other noise than one.
@@ -285,7 +285,7 @@ def test_the_others_are_told_that_the_first_refuses(
 def test_strategies_of_one_machine():
     import tensorflow as tf
 
-    from kgpm.training import strategy
+    from kgpm.training.workers import strategy
 
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("counts on there being no GPU")
@@ -318,7 +318,7 @@ def test_gpus_decide_on_one_machine(
     """With GPUs that are only said to be there."""
     import tensorflow as tf
 
-    from kgpm.training import strategy
+    from kgpm.training.workers import strategy
 
     def listed(kind):
         count = num_gpus if kind == "GPU" else 1
@@ -347,7 +347,7 @@ def test_ctrl_c_ends_a_worker_that_is_being_connected(
 ):
     import tensorflow as tf
 
-    from kgpm.training import strategy
+    from kgpm.training.workers import strategy
 
     def connect(communication_options):
         del communication_options
@@ -370,7 +370,7 @@ def test_ctrl_c_ends_a_worker_that_is_being_connected(
 def test_what_a_lost_worker_raises_is_one_sentence():
     import tensorflow as tf
 
-    from kgpm.training.strategy import lost_workers_named
+    from kgpm.training.workers.strategy import lost_workers_named
 
     pair = read_cluster(config([1, 2], 1))
     for error in (tf.errors.UnavailableError, tf.errors.DeadlineExceededError):
@@ -389,7 +389,7 @@ def test_a_batch_has_an_episode_for_each_replica():
     class Strategy:
         num_replicas_in_sync = 4
 
-    from kgpm.training.strategy import check_shares
+    from kgpm.training.workers.strategy import check_shares
 
     check_shares(Strategy, batch_size=4, num_episodes=4)
     with pytest.raises(UserError, match="cannot share a batch of --batch_size"):

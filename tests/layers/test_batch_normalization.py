@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kgpm.layers.batch_normalization import BatchNormalization
+from kgpm.layers.networks.batch_normalization import BatchNormalization
 
 
 def test_statistics_are_those_of_the_images_that_are_there():

@@ -7,7 +7,7 @@ import tensorflow as tf
 from kgpm.errors import UserError
 from kgpm.layers import ImageDecoder
 from kgpm.layers import ImageEncoder
-from kgpm.layers import image_sizes
+from kgpm.layers.networks import image_sizes
 
 SIZES = {
     # side: (encoder, decoder)

@@ -170,8 +170,8 @@ def test_a_write_and_a_read_by_one_seed_share_no_noise(monkeypatch):
         noises.append(tuple(np.asarray(seed)))
         return ops.normal(shape, seed, dtype)
 
-    monkeypatch.setattr("kgpm.layers.gaussian_head.normal", record)
-    monkeypatch.setattr("kgpm.layers.matrix_normal_memory.normal", record)
+    monkeypatch.setattr("kgpm.layers.networks.gaussian_head.normal", record)
+    monkeypatch.setattr("kgpm.layers.memories.matrix_normal.normal", record)
     layer = make()
     memory = layer.write(codes(), seed=7)
     assert len(noises) == 2  # y and z

@@ -8,7 +8,7 @@ import pytest
 
 from kgpm import UserError
 from kgpm.layers import TransposedDecoder
-from kgpm.layers.transposed_decoder import transposed_layers
+from kgpm.layers.networks.transposed_decoder import transposed_layers
 
 
 def sides(layers):

@@ -5,7 +5,7 @@ import pytest
 
 from kgpm import UserError
 from kgpm import models
-from kgpm.training.evaluation import evaluate
+from kgpm.evaluation.evaluation import evaluate
 
 from .conftest import batches
 from .conftest import compiled

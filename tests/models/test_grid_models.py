@@ -9,13 +9,13 @@ from scipy import special
 
 from kgpm import ops
 from kgpm.errors import UserError
+from kgpm.evaluation.evaluation import evaluate
 from kgpm.likelihoods import FixedGaussian
 from kgpm.models import VQVAE
 from kgpm.models import CodePerplexity
 from kgpm.models import GridAutoencoder
 from kgpm.models import MemoryVAE
 from kgpm.models import VariationalMemoryVAE
-from kgpm.training.evaluation import evaluate
 
 from .conftest import CODES
 from .conftest import GRID

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from kgpm import UserError
+from kgpm.evaluation.evaluation import evaluate
 from kgpm.models import DenseMemoryAblation
 from kgpm.models import KanervaPlusPlus
-from kgpm.training.evaluation import evaluate
 
 from .conftest import KEYED
 from .conftest import compiled

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kgpm import UserError
 from kgpm import ops
-from kgpm.layers.gaussian_head import LEAST_PRIOR_SCALE
+from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.models import VMA
 
 from .conftest import ADDRESSED

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from kgpm.serving.body_limit import BodyLimit
+from kgpm.serving.kserve.body_limit import BodyLimit
 
 
 async def echo(scope, receive, send):

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from kgpm.errors import UserError
-from kgpm.serving.call_queue import Busy
-from kgpm.serving.call_queue import CallQueue
+from kgpm.serving.kserve.call_queue import Busy
+from kgpm.serving.kserve.call_queue import CallQueue
 
 
 def test_calls_beyond_the_queue_are_refused_and_later_ones_taken():

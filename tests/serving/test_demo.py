@@ -12,8 +12,8 @@ import pytest
 
 from kgpm import demo
 from kgpm.cli.main import run
-from kgpm.serving import demo_server
-from kgpm.serving.demo_server import serve_page
+from kgpm.serving.demo import server as demo_server
+from kgpm.serving.demo.server import serve_page
 from tests.models.conftest import SHAPE
 
 
@@ -143,7 +143,7 @@ def test_a_signal_ends_it(number, monkeypatch):
 
 
 def test_the_program_shows_the_model(small_export, monkeypatch, capsys):
-    from kgpm.serving import demo_page
+    from kgpm.serving.demo import page as demo_page
 
     def serve(build, host, port, ready):
         assert build().image_shape == SHAPE

@@ -10,12 +10,12 @@ import pytest
 
 from kgpm.errors import UserError
 from kgpm.serving import ExportedModel
-from kgpm.serving import demo_answers
 from kgpm.serving import export_model
-from kgpm.serving.demo_events import DemoEvents
-from kgpm.serving.demo_model import DemoModel
-from kgpm.serving.demo_model import Written
-from kgpm.serving.demo_page import build_page
+from kgpm.serving.demo import answers
+from kgpm.serving.demo.events import DemoEvents
+from kgpm.serving.demo.model import DemoModel
+from kgpm.serving.demo.model import Written
+from kgpm.serving.demo.page import build_page
 from tests.models.conftest import SHAPE
 from tests.models.conftest import make
 from tests.serving.test_demo_images import data_url
@@ -116,7 +116,7 @@ def test_a_reading_counts_the_pixels_that_differ():
     """From half white to one white pixel: black is asked for and is nearest."""
     model = StandIn(images=[[1, 0, 1, 1], [0, 0, 1, 0]])
     query = np.array(LEFT, "float32").reshape(1, 2, 2, 1)
-    answer = demo_answers.reading(model, query, WRITTEN, 2, np.array([0]))
+    answer = answers.reading(model, query, WRITTEN, 2, np.array([0]))
     assert captions(answer.pictures) == ["2 px", "3 px", "1 px", "no. 1"]
     assert answer.sentence == (
         "Query to last step: 2 → 1 of 4 pixels differ from the written "
@@ -127,7 +127,7 @@ def test_a_reading_counts_the_pixels_that_differ():
 def test_a_reading_says_when_it_ends_at_another_image():
     model = StandIn(images=[[1, 1, 1, 0]])
     query = np.array(LEFT, "float32").reshape(1, 2, 2, 1)
-    answer = demo_answers.reading(model, query, WRITTEN, 1, np.array([0]))
+    answer = answers.reading(model, query, WRITTEN, 1, np.array([0]))
     assert captions(answer.pictures) == ["2 px", "3 px", "no. 2"]
     assert "but no. 2 is the nearest one at the end" in answer.sentence
 
@@ -135,7 +135,7 @@ def test_a_reading_says_when_it_ends_at_another_image():
 def test_a_drawing_is_compared_with_the_nearest_image():
     model = StandIn(images=[WHITE])
     query = np.array([1, 1, 1, 0], "float32").reshape(1, 2, 2, 1)
-    answer = demo_answers.reading(model, query, WRITTEN, 1)
+    answer = answers.reading(model, query, WRITTEN, 1)
     assert captions(answer.pictures) == ["1 px", "0 px", "no. 2"]
     assert answer.sentence.endswith("from the nearest written image, no. 2.")
 
@@ -143,7 +143,7 @@ def test_a_drawing_is_compared_with_the_nearest_image():
 def test_several_queries_are_averaged():
     model = StandIn(images=[BLACK, [1, 0, 0, 0]], binary=False)
     queries = np.array([BLACK, LEFT], "float32").reshape(2, 2, 2, 1)
-    answer = demo_answers.reading(model, queries, WRITTEN, 1, np.array([0, 1]))
+    answer = answers.reading(model, queries, WRITTEN, 1, np.array([0, 1]))
     # Black from black, then one of four pixels from white: sqrt(3 / 4).
     assert captions(answer.pictures) == [
         *("rms 0.000", "rms 0.000", "no. 1"),
@@ -156,7 +156,7 @@ def test_several_queries_are_averaged():
 
 def test_a_draw_is_compared_with_the_nearest_image():
     model = StandIn(images=[LEFT, BLACK, WHITE, BLACK])
-    answer = demo_answers.generation(model, WRITTEN, 2, 2, 7)
+    answer = answers.generation(model, WRITTEN, 2, 2, 7)
     assert captions(answer.pictures) == [
         *("", "", "no. 2, 0 px"),
         *("", "", "no. 1, 0 px"),
@@ -169,11 +169,11 @@ def test_a_draw_is_compared_with_the_nearest_image():
 )
 def test_a_number_out_of_bounds_is_a_mistake(value):
     with pytest.raises(UserError, match="steps to be a whole number from 1 to"):
-        demo_answers.whole_number("the number of steps", value, 1, 16)
+        answers.whole_number("the number of steps", value, 1, 16)
 
 
 def test_a_whole_number_passes():
-    assert demo_answers.whole_number("n", 3.0, 1, 16) == 3
+    assert answers.whole_number("n", 3.0, 1, 16) == 3
 
 
 @pytest.mark.parametrize(
@@ -191,11 +191,11 @@ def test_a_whole_number_passes():
 )
 def test_a_wrong_pick_is_a_mistake(pool, picked, sentence):
     with pytest.raises(UserError, match=sentence):
-        demo_answers.chosen(pool, picked, 3)
+        answers.chosen(pool, picked, 3)
 
 
 def test_picks_come_once_and_in_order(pool):
-    assert demo_answers.chosen(pool, [4, 1, 4], 3).tolist() == [1, 4]
+    assert answers.chosen(pool, [4, 1, 4], 3).tolist() == [1, 4]
 
 
 def test_write_then_read_then_generate(model, pool):
@@ -260,7 +260,7 @@ def test_added_images_are_picked(model, pool, tmp_path):
 
 
 def test_a_page_does_not_grow_for_ever(model):
-    full = np.zeros((demo_answers.MAX_IMAGES, *SHAPE), "float32")
+    full = np.zeros((answers.MAX_IMAGES, *SHAPE), "float32")
     drawing = data_url(rgba(np.full((8, 8), 255)))
     found = DemoEvents(model).add_drawing(full, [], drawing)
     assert is_mistake(found, "at most 256 images on the page")

@@ -10,8 +10,8 @@ from sklearn import datasets
 
 from kgpm.data import CORRUPTIONS
 from kgpm.errors import UserError
-from kgpm.serving import demo_html
-from kgpm.serving import demo_images
+from kgpm.serving.demo import html
+from kgpm.serving.demo import images as demo_images
 
 GREY = (4, 4, 1)
 COLOUR = (4, 4, 3)
@@ -144,26 +144,26 @@ def test_no_corruption_changes_nothing():
 
 def test_a_picture_has_the_pixels_of_its_image():
     image = np.array([[[0.0], [1.0]], [[0.2], [np.nan]], [[-3.0], [7.0]]])
-    _, _, text = demo_html.data_url(image).partition("base64,")
+    _, _, text = html.data_url(image).partition("base64,")
     found = matplotlib.image.imread(io.BytesIO(base64.b64decode(text)))
     np.testing.assert_allclose(found, [[0, 1], [0.2, 0], [0, 1]], atol=1e-6)
 
 
 def test_rows_of_a_memory_go_from_black_to_white():
     rows = np.array([[-2.0, 0.0, 2.0]])
-    found = demo_html.memory_rows(rows)
+    found = html.memory_rows(rows)
     assert "1 rows of 3 numbers, black -2.00, white 2.00" in found
     text = found.partition("base64,")[2].partition("'")[0]
     pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(text)))
     np.testing.assert_allclose(pixels, [[0.0, 0.5, 1.0]], atol=1 / 255)
-    assert demo_html.memory_rows(None) == ""
+    assert html.memory_rows(None) == ""
 
 
 def test_text_is_no_html():
-    cells = [[demo_html.Cell(np.zeros(GREY), "<i>")]]
+    cells = [[html.Cell(np.zeros(GREY), "<i>")]]
     for found in (
-        demo_html.sentence("<i>"),
-        demo_html.title("<i>", "<i>"),
-        demo_html.grid(["<i>"], cells, last_apart=True),
+        html.sentence("<i>"),
+        html.title("<i>", "<i>"),
+        html.grid(["<i>"], cells, last_apart=True),
     ):
         assert "&lt;i&gt;" in found and "<i>" not in found

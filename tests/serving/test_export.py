@@ -14,9 +14,9 @@ import tensorflow as tf
 from kgpm import ops
 from kgpm.serving import ExportedModel
 from kgpm.serving import export_model
-from kgpm.serving.signatures import fingerprint
-from kgpm.serving.versions import latest_version
-from kgpm.serving.warmup import WARMUP_FILE
+from kgpm.serving.export.signatures import fingerprint
+from kgpm.serving.export.versions import latest_version
+from kgpm.serving.export.warmup import WARMUP_FILE
 from tests.models.conftest import SHAPE
 from tests.models.conftest import WITHOUT_PRIOR
 from tests.models.conftest import make

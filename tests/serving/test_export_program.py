@@ -6,9 +6,9 @@ from kgpm import export
 from kgpm.cli import flags
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import save_run_flags
+from kgpm.files import write_json
 from kgpm.serving import ExportedModel
-from kgpm.serving import warmup
-from kgpm.training.files import write_json
+from kgpm.serving.export import warmup
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import save_model
 from tests.models.conftest import make

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kgpm import UserError
-from kgpm.serving.versions import latest_version
+from kgpm.serving.export.versions import latest_version
 from tests.serving.other_processes import ask
 
 

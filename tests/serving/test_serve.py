@@ -13,8 +13,8 @@ from kgpm.cli.main import parse
 from kgpm.cli.main import run
 from kgpm.errors import UserError
 from kgpm.serving.first_calls import first_calls
-from kgpm.serving.kserve_server import KServeServer
-from kgpm.serving.listening import listening_socket
+from kgpm.serving.kserve.server import KServeServer
+from kgpm.serving.sockets import listening_socket
 
 
 def values(*arguments):

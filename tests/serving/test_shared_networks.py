@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tensorflow.core.protobuf import saved_model_pb2
 
-from kgpm.serving.shared_networks import shared_networks
-from kgpm.serving.versions import latest_version
+from kgpm.serving.export.shared_networks import shared_networks
+from kgpm.serving.export.versions import latest_version
 from tests.models.conftest import SHAPE
 from tests.models.conftest import make
 

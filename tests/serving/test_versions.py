@@ -4,9 +4,9 @@ import pytest
 
 from kgpm import UserError
 from kgpm.serving import ExportedModel
-from kgpm.serving.versions import latest_version
-from kgpm.serving.versions import new_version
-from kgpm.serving.versions import versions
+from kgpm.serving.export.versions import latest_version
+from kgpm.serving.export.versions import new_version
+from kgpm.serving.export.versions import versions
 
 
 def test_versions_count_up_and_are_never_overwritten(tmp_path):
@@ -87,7 +87,7 @@ def test_a_server_finds_what_it_needs(small_export):
     assert "127.0.0.1:8501:8501" in compose
     # What somebody changed stays.
     (small_export / "models.config").write_text(text + "# mine\n")
-    from kgpm.serving.server_files import write_server_files
+    from kgpm.serving.export.server_files import write_server_files
 
     write_server_files(small_export)
     assert "# mine" in (small_export / "models.config").read_text()

@@ -8,16 +8,16 @@ import tensorflow as tf
 from tiny_model import TinyModel
 
 from kgpm import UserError
-from kgpm.training.averaged_weights import AveragedWeights
-from kgpm.training.averaged_weights import averaged_weights
+from kgpm.files import read_json
 from kgpm.training.backup import Progress
 from kgpm.training.backup import restore_backup
 from kgpm.training.backup import save_backup
-from kgpm.training.checkpoint import Checkpoint
-from kgpm.training.files import read_json
+from kgpm.training.callbacks.averaged_weights import AveragedWeights
+from kgpm.training.callbacks.averaged_weights import averaged_weights
+from kgpm.training.callbacks.checkpoint import Checkpoint
+from kgpm.training.callbacks.stop_on_nan import StopOnNaN
 from kgpm.training.optimizer import make_optimizer
 from kgpm.training.run_directory import RunDirectory
-from kgpm.training.stop_on_nan import StopOnNaN
 from kgpm.training.stored_model import load_model
 
 # Keras turns its variables into arrays by a protocol that NumPy 2 has

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from kgpm.errors import UserError
-from kgpm.training.cluster import read_cluster
-from kgpm.training.cluster import split_address
+from kgpm.training.workers.cluster import read_cluster
+from kgpm.training.workers.cluster import split_address
 
 TWO = {"worker": ["a:1", "b:2"]}
 

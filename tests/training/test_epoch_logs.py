@@ -10,16 +10,16 @@ import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 from tiny_model import TinyModel
 
-from kgpm.training import throughput
-from kgpm.training import time_limit
-from kgpm.training.metrics_csv import metrics_csv
+from kgpm.training.callbacks import throughput
+from kgpm.training.callbacks import time_limit
+from kgpm.training.callbacks.metrics_csv import metrics_csv
+from kgpm.training.callbacks.progress_bar import ProgressBar
+from kgpm.training.callbacks.tensorboard import tensorboard_callbacks
+from kgpm.training.callbacks.throughput import Throughput
+from kgpm.training.callbacks.time_limit import TimeLimit
 from kgpm.training.optimizer import learning_rate_schedule
 from kgpm.training.optimizer import make_optimizer
-from kgpm.training.progress_bar import ProgressBar
 from kgpm.training.run_directory import RunDirectory
-from kgpm.training.tensorboard import tensorboard_callbacks
-from kgpm.training.throughput import Throughput
-from kgpm.training.time_limit import TimeLimit
 
 
 class Clock:

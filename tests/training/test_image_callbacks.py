@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
+from kgpm.data.noises import make_corruption
 from kgpm.errors import UserError
 from kgpm.models import GPM
-from kgpm.training.image_logger import ImageLogger
-from kgpm.training.memory_projector import MemoryProjector
-from kgpm.training.noises import make_corruption
+from kgpm.training.callbacks.image_logger import ImageLogger
+from kgpm.training.callbacks.memory_projector import MemoryProjector
 from tests.models.conftest import make
 
 CORRUPT = make_corruption("salt_and_pepper", 0.2, binary=True)

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from kgpm.errors import UserError
-from kgpm.training.cluster import Cluster
-from kgpm.training.rendezvous import meet
-from kgpm.training.rendezvous import refuse
+from kgpm.training.workers.cluster import Cluster
+from kgpm.training.workers.rendezvous import meet
+from kgpm.training.workers.rendezvous import refuse
 from tests.ports import free_ports
 
 FACTS = {"--seed": "--seed=0", "--epochs": "--epochs=3"}

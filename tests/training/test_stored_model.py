@@ -7,9 +7,9 @@ import pytest
 from tiny_model import TinyModel
 
 from kgpm import UserError
+from kgpm.files import write_json
+from kgpm.files import write_text
 from kgpm.training import stored_model
-from kgpm.training.files import write_json
-from kgpm.training.files import write_text
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import check_same_model
 from kgpm.training.stored_model import describe_model

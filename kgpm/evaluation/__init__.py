@@ -1,0 +1,1 @@
+"""Evaluation: figures A, B and C, tighter bounds and retrieval, of a model."""

@@ -1,0 +1,1 @@
+"""Bottlenecks: what a grid of vectors passes between encoder and decoder."""

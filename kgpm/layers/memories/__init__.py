@@ -1,0 +1,1 @@
+"""Memories: how codes are written, read and paid for."""

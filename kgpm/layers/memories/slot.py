@@ -1,0 +1,305 @@
+"""A memory of slots, each of which holds a code, or the mean of some."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from kgpm.errors import UserError
+from kgpm.layers.choices import check_choice
+from kgpm.layers.choices import check_sizes
+from kgpm.layers.memories.categorical_read import CategoricalRead
+from kgpm.layers.memories.draw import Draw
+from kgpm.layers.memories.softmax_read import SoftmaxRead
+from kgpm.ops import fill_slots
+from kgpm.ops import normal
+from kgpm.ops import square_distances
+from kgpm.ops import transpose
+
+# Lloyd steps of a write whose codes must share slots.
+_WRITE_STEPS = 3
+
+
+@keras.saving.register_keras_serializable(package="kgpm")
+class SlotMemory(keras.layers.Layer):
+    """K slots of a code each, written without an address.
+
+    A write puts each code into a slot of its own while there are enough, and
+    is then exact; more codes than slots share them, those near each other,
+    and a slot holds their mean (`kgpm.ops.fill_slots`). The rows of the direct
+    write `M = W0^+ Z` are mixtures of codes: a read that picks rows needs
+    this one.
+
+    A memory is a value, never an attribute: `{"mean": [B, K, C], "count":
+    [B, K]}`, both 0 for an empty slot. It has no density, so a bound is
+    conditional on it.
+
+    What a streaming write keeps is how many codes each slot holds, and their
+    sum: with one code a slot, writing in parts and forgetting are exact.
+    `Z^T Z`, which serves the direct write of GPM, would not do: it tells codes
+    up to a rotation of the images among each other.
+
+    Args:
+        memory_size: K, slots; they may be more than C.
+        code_size: C, length of a code.
+        observation_noise: s, of a code about what a slot holds.
+        read: `categorical` or `softmax`.
+        write_noise: standard deviation of the noise on written codes in
+            training, a regulariser; none at inference.
+        beta: where the inverse temperature of a softmax read starts.
+        hidden_size: units of the networks of a categorical read.
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        UserError: sizes below 1, an unknown read, or numbers out of range.
+    """
+
+    # A row is what a decoder takes.
+    rows_are_latents = True
+    # The memory to which nothing was written has no weights.
+    prior_is_trained = False
+    depends_on_order = False
+    streams = True
+
+    def __init__(
+        self,
+        memory_size: int,
+        code_size: int,
+        observation_noise: float = 0.5,
+        read: str = "categorical",
+        write_noise: float = 0.0,
+        beta: float = 4.0,
+        hidden_size: int = 128,
+        **kwargs: Any,
+    ) -> None:
+        check_sizes(memory_size=memory_size, code_size=code_size)
+        check_choice("read", read, ("categorical", "softmax"))
+        if write_noise < 0.0:
+            raise UserError(
+                f"Expected write_noise of at least 0, received {write_noise}."
+            )
+        # Distances to slots need more than half precision.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.memory_size = memory_size
+        self.code_size = code_size
+        self.observation_noise = observation_noise
+        self.read_name = read
+        self.write_noise = write_noise
+        self.beta = beta
+        self.hidden_size = hidden_size
+        sizes = (memory_size, code_size, observation_noise)
+        options = {"dtype": self.dtype_policy, "name": "reading"}
+        if read == "categorical":
+            self.reading = CategoricalRead(*sizes, hidden_size, **options)
+        else:
+            self.reading = SoftmaxRead(*sizes, beta, **options)
+
+    def build(self, input_shape: tuple | None = None) -> None:
+        self.reading.build()
+        self.built = True
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the divergences that a read costs."""
+        return self.reading.term_names
+
+    @property
+    def memory_floats(self) -> int:
+        """How many numbers the memory of one episode holds."""
+        return self.memory_size * (self.code_size + 1)
+
+    @property
+    def statistics_shape(self) -> tuple[int, int]:
+        """Of what `accumulate` keeps of an episode."""
+        return self.memory_size, self.code_size + 1
+
+    def prior(self, batch_size: Any) -> dict[str, Any]:
+        """The memory before anything was written, for each of B episodes."""
+        shape = (batch_size, self.memory_size)
+        return {
+            "mean": ops.zeros((*shape, self.code_size), self.compute_dtype),
+            "count": ops.zeros(shape, self.compute_dtype),
+        }
+
+    def write(
+        self,
+        codes: Any,
+        weights: Any = None,
+        seed: Any = None,
+        training: bool = False,
+    ) -> dict[str, Any]:
+        """Writes codes into a new memory.
+
+        Args:
+            codes: Z, `[B, T, C]`.
+            weights: `[B, T]`, 0 for an absent code; all 1 by default.
+            seed: of the write noise, used in training alone.
+            training: whether to add the write noise.
+
+        Returns:
+            The memory, `{"mean": [B, K, C], "count": [B, K]}`.
+        """
+        codes = ops.cast(codes, self.compute_dtype)
+        if weights is None:
+            weights = ops.ones(ops.shape(codes)[:2])
+        weights = ops.cast(weights, self.compute_dtype)
+        if training and self.write_noise > 0.0:
+            noise = normal(ops.shape(codes), seed, self.compute_dtype)
+            codes = codes + self.write_noise * noise
+        mean, count = fill_slots(codes, weights, self.memory_size, _WRITE_STEPS)
+        return {"mean": mean, "count": count}
+
+    def leave_each_out(
+        self, codes: Any, memory: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The memory that each of the written codes sees without itself.
+
+        Exact where each has a slot of its own; of a shared one the count is
+        reduced, while its mean keeps the code's share.
+
+        Args:
+            codes: `[B, T, C]`, those that were written.
+            memory: as `write` returns it.
+
+        Returns:
+            The memory with `"count"` `[B, T, K]`, for reading these codes.
+        """
+        squares = square_distances(codes, memory["mean"])
+        count = memory["count"][:, None]
+        # An empty slot is at the origin, and no code is in it.
+        squares = ops.where(count > 0.0, squares, float("inf"))
+        own = ops.one_hot(ops.argmin(squares, axis=-1), self.memory_size)
+        own = ops.cast(own, self.compute_dtype)
+        return {**memory, "count": ops.maximum(count - own, 0.0)}
+
+    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
+        """The memory as reads want it: as it is."""
+        return memory
+
+    def read(self, codes: Any, memory: dict[str, Any]) -> Any:
+        """Mean read-out: `[B, Q, C]` to `[B, Q, C]`."""
+        return self.reading.read(ops.cast(codes, self.compute_dtype), memory)
+
+    def rows(self, memory: dict[str, Any]) -> Any:
+        """The memory as rows for display, `[B, K, C]`."""
+        return memory["mean"]
+
+    def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
+        """The memory as it is, which is a point."""
+        return memory
+
+    def sample(
+        self,
+        codes: Any,
+        memory: dict[str, Any],
+        seed: Any,
+        training: bool = False,
+    ) -> Draw:
+        """Draws read-outs as the bound needs them; see the read's `sample`."""
+        del training
+        codes = ops.cast(codes, self.compute_dtype)
+        return self.reading.sample(codes, memory, seed)
+
+    def sample_prior(
+        self, memory: dict[str, Any], num_samples: int, seed: Any
+    ) -> Any:
+        """Codes drawn without an image: `[B, num_samples, C]`."""
+        return self.reading.sample_prior(memory, num_samples, seed)
+
+    def latents_of(self, codes: Any) -> Any:
+        """Latents of codes `[B, Q, C]` without a memory: the codes."""
+        return codes
+
+    def latent_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
+        """What a mean read adds to the energy, `[B, Q]`; see the read's."""
+        return self.reading.latent_energy(codes, memory)
+
+    def accumulate(
+        self, codes: Any, statistics: Any = None, weights: Any = None
+    ) -> Any:
+        """Adds codes to the statistics of a streaming write.
+
+        While there are slots for all, the result holds what one write of all
+        codes would, perhaps in another order. Later codes share slots with
+        earlier ones, of which only means are left: unlike a write of all at
+        once, it then depends on the order.
+
+        Args:
+            codes: `[B, T, C]`.
+            statistics: of the codes so far, `[B, K, C + 1]` float64: of each
+                slot how many codes it holds, and their sum. None to begin.
+            weights: `[B, T]`, 0 for an absent code.
+
+        Returns:
+            The statistics of all.
+        """
+        codes = ops.cast(codes, "float64")
+        if weights is None:
+            weights = ops.ones(ops.shape(codes)[:2])
+        weights = ops.cast(weights, "float64")
+        if statistics is not None:
+            count, mean = _count_and_mean(statistics)
+            codes = ops.concatenate([mean, codes], axis=1)
+            weights = ops.concatenate([count, weights], axis=1)
+        mean, count = fill_slots(codes, weights, self.memory_size, _WRITE_STEPS)
+        return _statistics(count, count[..., None] * mean)
+
+    def remove(self, codes: Any, statistics: Any, weights: Any = None) -> Any:
+        """Takes codes out of statistics, each out of the nearest slot.
+
+        Exact where each code has a slot of its own.
+
+        Args:
+            codes: `[B, T, C]`, that were written.
+            statistics: as `accumulate` returns them.
+            weights: `[B, T]`, 0 for an absent code.
+
+        Returns:
+            The statistics of what is left.
+        """
+        codes = ops.cast(codes, "float64")
+        count, mean = _count_and_mean(statistics)
+        squares = square_distances(codes, mean)
+        squares = ops.where(count[:, None] > 0.0, squares, float("inf"))
+        place = ops.one_hot(ops.argmin(squares, axis=-1), self.memory_size)
+        place = ops.cast(place, "float64")
+        if weights is not None:
+            place = place * ops.cast(weights, "float64")[..., None]
+        total = statistics[..., 1:] - ops.matmul(transpose(place), codes)
+        # Half a code is none: it is what rounding leaves.
+        left = count - ops.sum(place, axis=1)
+        left = ops.where(left > 0.5, left, 0.0)
+        return _statistics(left, ops.where(left[..., None] > 0.0, total, 0.0))
+
+    def write_statistics(self, statistics: Any) -> dict[str, Any]:
+        """The memory of the codes in statistics."""
+        count, mean = _count_and_mean(statistics)
+        return {
+            "mean": ops.cast(mean, self.compute_dtype),
+            "count": ops.cast(count, self.compute_dtype),
+        }
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        config.update(
+            memory_size=self.memory_size,
+            code_size=self.code_size,
+            observation_noise=self.observation_noise,
+            read=self.read_name,
+            write_noise=self.write_noise,
+            beta=self.beta,
+            hidden_size=self.hidden_size,
+        )
+        return config
+
+
+def _statistics(count: Any, total: Any) -> Any:
+    return ops.concatenate([count[..., None], total], axis=-1)
+
+
+def _count_and_mean(statistics: Any) -> tuple[Any, Any]:
+    statistics = ops.cast(statistics, "float64")
+    count = statistics[..., 0]
+    mean = statistics[..., 1:] / ops.maximum(count, 1e-30)[..., None]
+    return count, mean

@@ -1,0 +1,1 @@
+"""Encoders, decoders and the blocks that they are made of."""

@@ -1,0 +1,1 @@
+"""Pictures: sheets of images and plots, as PNG files."""

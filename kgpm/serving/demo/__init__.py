@@ -1,0 +1,1 @@
+"""A page to try an export on."""

@@ -1,0 +1,1 @@
+"""Export: a model as a versioned SavedModel with its card."""

@@ -1,0 +1,1 @@
+"""A KServe server of an export."""

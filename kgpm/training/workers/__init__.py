@@ -1,0 +1,1 @@
+"""Workers: replicas and hosts that share a training."""

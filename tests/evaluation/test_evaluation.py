@@ -1,0 +1,324 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgpm import ops
+from kgpm.errors import UserError
+from kgpm.evaluation.evaluation import evaluate
+from kgpm.evaluation.report import format_table
+from kgpm.evaluation.report import write_metrics
+
+# 11 images in 4 episodes of 3, two a batch: the last has one padded place.
+NUM_IMAGES, LENGTH, BATCH = 11, 3, 2
+NUMBERS = np.arange(1, NUM_IMAGES + 1, dtype="float64")
+
+
+def noise(seed, draw=0):
+    """The noise that `FakeModel.bound_terms` adds, image by image."""
+    parts = []
+    for batch in range(2):
+        batch_seed = ops.fold_in(ops.make_seed(seed), batch)
+        draw_seed = ops.fold_in(batch_seed, draw)
+        parts.append(np.asarray(ops.uniform((BATCH, LENGTH), draw_seed)))
+    return np.concatenate(parts).ravel()[:NUM_IMAGES].astype("float64")
+
+
+def check(entry, values, episode_length=LENGTH):
+    """The mean, and the error from the sums of each episode's deviations."""
+    deviations = np.asarray(values) - np.mean(values)
+    sums = [
+        deviations[start : start + episode_length].sum()
+        for start in range(0, len(values), episode_length)
+    ]
+    # Their mean is 0: of E sums the sum has E times the variance of one.
+    variance = len(sums) * np.var(sums, ddof=1)
+    error = math.sqrt(variance) / len(values)
+    assert entry["mean"] == pytest.approx(np.mean(values), rel=1e-6)
+    assert entry["standard_error"] == pytest.approx(error, rel=1e-6, abs=1e-9)
+
+
+def test_conditional_figure_is_over_images_without_padding(
+    fake_model, numbered_episodes
+):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    result = evaluate(fake_model(), dataset, seed=5)
+    figure = result["figures"]["A"]
+    nll = NUMBERS + noise(5)
+    kl_w = 0.5 * NUMBERS**2
+    check(figure["nll"], nll)
+    check(figure["kl_w"], kl_w)
+    check(figure["nelbo"], nll + kl_w)
+    dims = 4 * math.log(2.0)
+    check(figure["bits_per_dim"], (nll + kl_w) / dims + 8)
+    check(figure["bits_per_dim_nll"], nll / dims + 8)
+    check(figure["bits_per_dim_kl"], kl_w / dims)
+    assert "nelbo_full" not in figure
+    assert result["num_images"] == NUM_IMAGES
+    assert result["num_episodes"] == 4
+    assert result["episode_length"] == LENGTH
+    assert result["memory_floats_per_image"] == 4
+    assert result["parameters"] == 1234
+
+
+def test_result_does_not_depend_on_an_uneven_last_batch(
+    fake_model, numbered_episodes
+):
+    uneven = evaluate(fake_model(), numbered_episodes(11, 3, 3))
+    whole = evaluate(fake_model(), numbered_episodes(11, 3, 4))
+    for figure in ("B", "C_prior"):
+        assert uneven["figures"][figure] == whole["figures"][figure]
+
+
+def test_held_out_figure(fake_model, numbered_episodes):
+    result = evaluate(fake_model(), numbered_episodes(NUM_IMAGES, 3, 2))
+    others = [
+        sum(episode) - number
+        for episode in np.split(NUMBERS, [3, 6, 9])
+        for number in episode
+    ]
+    check(result["figures"]["B"]["nelbo"], others)
+
+
+def test_unwritten_memory_is_the_prior_one(fake_model, numbered_episodes):
+    result = evaluate(fake_model(), numbered_episodes(NUM_IMAGES, 3, 2))
+    check(result["figures"]["C_prior"]["nll"], np.full(NUM_IMAGES, -7.0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4])
+def test_other_memory_is_of_exactly_one_other_episode(
+    fake_model, numbered_episodes, batch_size
+):
+    seen = []
+
+    class Recorder(fake_model):
+        def query_terms(self, queries, memory, seed=None, weights=None):
+            terms = super().query_terms(queries, memory, seed)
+            own, first = queries[:, 0, 0, 0, 0], memory["nested"][0]
+            tf.py_function(
+                lambda o, f: seen.extend(
+                    zip(o.numpy(), f.numpy(), strict=True)
+                ),
+                (own, first),
+                (),
+            )
+            return terms
+
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, batch_size)
+    result = evaluate(Recorder(), dataset)
+    pairs = {own: other for own, other in seen if other != -7.0}
+    # Episodes begin with images 1, 4, 7 and 10.
+    assert len([1 for _, other in seen if other != -7.0]) == 4
+    assert set(pairs) == {1.0, 4.0, 7.0, 10.0}
+    assert all(own != other for own, other in pairs.items())
+    assert pairs[4.0] == 1.0 and pairs[7.0] == 4.0 and pairs[10.0] == 7.0
+    last_of_first_batch = 1.0 + LENGTH * max(batch_size - 1, 1)
+    assert pairs[1.0] == last_of_first_batch
+    expected = [pairs[1.0 + LENGTH * (i // LENGTH)] for i in range(NUM_IMAGES)]
+    check(result["figures"]["C_other"]["nll"], expected)
+
+
+def test_another_order_is_scored_where_it_matters(
+    fake_model, numbered_episodes
+):
+    class InOrder(fake_model):
+        """An image costs its place in the episode."""
+
+        depends_on_order = True
+
+        def bound_terms(self, images, weights=None, seed=None):
+            number = images[..., 0, 0, 0]
+            place = tf.range(number.shape[1], dtype=number.dtype)
+            return {"nll": number + 100.0 * place + 0.0 * number}
+
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    result = evaluate(InOrder(), dataset)
+    # The same images, with padding left out wherever it went.
+    order = list(np.random.default_rng(0).permutation(LENGTH))
+    assert order != sorted(order)
+    places = [order.index(i % LENGTH) for i in range(NUM_IMAGES)]
+    expected = NUMBERS + 100.0 * np.array(places)
+    check(result["figures"]["A_order"]["nll"], expected)
+    table = format_table(result)
+    assert "A   in another order" in table
+    assert "shuffled within each episode" in table
+    assert "never sees" not in table
+    result["prior_is_trained"] = False
+    assert "never sees" in format_table(result)
+    assert evaluate(fake_model(), dataset)["figures"]["A_order"] is None
+
+
+def test_a_model_without_memory_has_one_figure(fake_model, numbered_episodes):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    model = fake_model(has_memory=False)
+    result = evaluate(model, dataset, seed=5, num_importance_samples=10)
+    assert [key for key, figure in result["figures"].items() if figure] == ["A"]
+    figure = result["figures"]["A"]
+    # Images that no memory ties together are independent.
+    check(figure["nll"], NUMBERS + noise(5), episode_length=1)
+    check(figure["nelbo_iw"], NUMBERS / 10, episode_length=1)
+    assert figure["title"] == "unconditional"
+    table = format_table(result)
+    assert "A   bound" in table and "Nothing is written" in table
+    assert "another episode" not in table
+
+
+def test_single_episode_has_no_other_memory(fake_model, numbered_episodes):
+    result = evaluate(fake_model(), numbered_episodes(3, 3, 2))
+    assert result["figures"]["C_other"] is None
+    assert "single episode" in format_table(result)
+
+
+def test_episodes_of_padding_only_are_left_out(fake_model, numbered_episodes):
+    padding = {
+        "images": tf.fill((1, LENGTH, 2, 2, 1), 1e6),
+        "weights": tf.zeros((1, LENGTH)),
+    }
+    dataset = numbered_episodes(9, LENGTH, 3).unbatch()
+    padded = dataset.concatenate(
+        tf.data.Dataset.from_tensors(padding).unbatch()
+    )
+    expected = evaluate(fake_model(), dataset.batch(4))["figures"]
+    assert evaluate(fake_model(), padded.batch(4))["figures"] == expected
+
+
+def test_draws_are_averaged_per_image(fake_model, numbered_episodes):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    result = evaluate(fake_model(), dataset, seed=5, num_draws=2)
+    mean = NUMBERS + (noise(5, 0) + noise(5, 1)) / 2
+    check(result["figures"]["A"]["nll"], mean)
+
+
+def test_memory_with_a_density_gives_the_full_bound(
+    fake_model, numbered_episodes
+):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    figures = evaluate(fake_model(kl_memory=True), dataset)["figures"]
+    conditional = figures["A"]["nelbo"]["mean"]
+    assert figures["A"]["nelbo_full"]["mean"] == pytest.approx(conditional + 3)
+    assert "nelbo_full" not in figures["C_prior"]
+    plain = evaluate(fake_model(), dataset)["figures"]["A"]["nelbo"]["mean"]
+    assert conditional == plain
+
+
+def test_importance_weighted_figure_uses_the_written_memory(
+    fake_model, numbered_episodes
+):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    result = evaluate(fake_model(), dataset, num_importance_samples=10)
+    first = 1 + LENGTH * (np.arange(NUM_IMAGES) // LENGTH)
+    figures = result["figures"]
+    check(figures["A"]["nelbo_iw"], (NUMBERS + first) / 10)
+    check(figures["A"]["nelbo_stratified"], (NUMBERS + first) / 5)
+    # The others of the episode, each.
+    episodes = np.arange(NUM_IMAGES) // LENGTH
+    others = np.bincount(episodes, NUMBERS)[episodes] - NUMBERS
+    check(figures["B"]["nelbo_iw"], others / 10)
+    assert "nelbo_iw" not in figures["C_other"]
+    table = format_table(result)
+    assert "nelbo IW-10" in table and "nelbo stratified" in table
+
+
+def test_each_shape_is_traced_once(fake_model, numbered_episodes):
+    model = fake_model()
+    evaluate(model, numbered_episodes(9 * LENGTH, LENGTH, 2), num_draws=2)
+    assert model.num_traces == 2
+
+
+def test_table_has_every_figure_and_says_what_a_means(
+    fake_model, numbered_episodes
+):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    result = evaluate(
+        fake_model(kl_memory=True), dataset, description="eleven numbers"
+    )
+    table = format_table(result)
+    lines = table.splitlines()
+    for key, label in {
+        "A": "A   conditional",
+        "B": "B   held-out",
+        "C_prior": "C   memory not written",
+        "C_other": "C   another",
+    }.items():
+        line = next(line for line in lines if line.startswith(label))
+        for name, entry in result["figures"][key].items():
+            if name in ("title", "bits_per_dim_nll", "bits_per_dim_kl"):
+                continue
+            digits = 4 if name.startswith("bits") else 2
+            assert f"{entry['mean']:.{digits}f} ±" in line
+    heading = next(line for line in lines if "nelbo" in line)
+    assert heading.split()[:3] == ["nelbo", "nelbo+kl_memory", "nll"]
+    widths = {len(line) for line in lines[lines.index(heading) :][:5]}
+    assert len(widths) == 1
+    assert "eleven numbers" in table
+    assert "11 images in 4 episodes of 3" in table
+    assert "a low A alone proves nothing" in " ".join(table.split())
+
+
+def test_what_is_no_bound_is_called_so(fake_model, numbered_episodes):
+    model = fake_model()
+    episodes = numbered_episodes(NUM_IMAGES, 3, 2)
+    assert "NOT A BOUND" not in format_table(evaluate(model, episodes))
+    model.why_no_bound = "two and two are five"
+    result = evaluate(model, episodes)
+    assert "NOT A BOUND: two and two are five." in format_table(result)
+
+
+def test_table_of_rgb_images_splits_bits_per_dim(fake_model, numbered_episodes):
+    result = evaluate(fake_model(), numbered_episodes(NUM_IMAGES, 3, 2))
+    assert "nll bits/dim" not in format_table(result)
+    result["image_shape"] = [2, 2, 3]
+    table = format_table(result)
+    for name in ("nll", "kl"):
+        entry = result["figures"]["A"][f"bits_per_dim_{name}"]
+        assert f"{name} bits/dim" in table
+        assert f"{entry['mean']:.4f} ±" in table
+
+
+def test_numbers_that_are_not_finite_are_said_and_written(
+    fake_model, numbered_episodes, tmp_path
+):
+    class Diverged(fake_model):
+        def held_out_terms(self, images, weights=None, seed=None):
+            terms = super().held_out_terms(images, weights, seed)
+            return {"nll": terms["nll"] * math.nan, "kl_w": terms["kl_w"]}
+
+    result = evaluate(Diverged(), numbered_episodes(NUM_IMAGES, 3, 2))
+    assert result["figures"]["B"]["nelbo"]["mean"] is None
+    assert "not finite" in format_table(result)
+    write_metrics(result, tmp_path / "metrics.json")
+    assert "NaN" not in (tmp_path / "metrics.json").read_text()
+
+
+def test_metrics_file_holds_the_result(fake_model, numbered_episodes, tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_text("old")
+    result = evaluate(fake_model(), numbered_episodes(NUM_IMAGES, 3, 2))
+    write_metrics(result, path)
+    assert json.loads(path.read_text()) == result
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_progress_bar_only_where_asked(fake_model, numbered_episodes, capsys):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    evaluate(fake_model(), dataset)
+    assert capsys.readouterr().out == ""
+    evaluate(fake_model(), dataset, progress=True)
+    assert "2/2" in capsys.readouterr().out
+    unknown = dataset.filter(lambda batch: True)
+    evaluate(fake_model(), unknown, progress=True)
+    assert "2/Unknown" in capsys.readouterr().out
+
+
+def test_bad_arguments(fake_model, numbered_episodes):
+    dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
+    with pytest.raises(UserError, match="num_draws"):
+        evaluate(fake_model(), dataset, num_draws=0)
+    with pytest.raises(UserError, match="num_importance_samples"):
+        evaluate(fake_model(), dataset, num_importance_samples=-1)
+    with pytest.raises(UserError, match="without end"):
+        evaluate(fake_model(), dataset.repeat())
+    with pytest.raises(UserError, match="at least one image"):
+        evaluate(fake_model(), dataset.take(0))
