@@ -7,10 +7,6 @@ from kgpm.layers.bottlenecks.soft_memory import SoftMemory
 from kgpm.layers.bottlenecks.vector_quantizer import Quantized
 from kgpm.layers.bottlenecks.vector_quantizer import VectorQuantizer
 from kgpm.layers.bottlenecks.vector_quantizer_ema import VectorQuantizerEMA
-from kgpm.layers.choices import check_choice
-from kgpm.layers.choices import check_count
-from kgpm.layers.choices import check_positive
-from kgpm.layers.choices import check_sizes
 from kgpm.layers.memories.address_posterior import AddressPosterior
 from kgpm.layers.memories.block import BlockMemory
 from kgpm.layers.memories.categorical_read import Addresses
@@ -51,7 +47,6 @@ from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 
 __all__ = [
-    "check_positive",
     "VectorQuantizerEMA",
     "VectorQuantizer",
     "Quantized",
@@ -94,10 +89,7 @@ __all__ = [
     "TransposedConvolution",
     "TransposedDecoder",
     "arguments_of",
-    "check_choice",
-    "check_count",
     "check_image_shape",
-    "check_sizes",
     "make_decoder",
     "make_encoder",
 ]

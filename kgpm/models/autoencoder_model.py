@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from kgpm.errors import check_choice
 from kgpm.layers import NORMALIZATIONS
-from kgpm.layers import check_choice
 from kgpm.layers import make_decoder
 from kgpm.layers import make_encoder
 from kgpm.models.latent_model import LatentModel

@@ -5,13 +5,13 @@ from typing import Any
 import keras
 
 from kgpm.errors import UserError
+from kgpm.errors import check_choice
+from kgpm.errors import check_positive
+from kgpm.errors import check_sizes
 from kgpm.layers import Draw
 from kgpm.layers import OrderingLSTM
 from kgpm.layers import PseudoInverseMemory
 from kgpm.layers import SlotMemory
-from kgpm.layers import check_choice
-from kgpm.layers import check_positive
-from kgpm.layers import check_sizes
 from kgpm.models.memory_model import MemoryModel
 from kgpm.ops import make_seed
 from kgpm.ops import split_seed

@@ -8,10 +8,10 @@ import keras
 from keras import ops
 
 from kgpm import likelihoods
+from kgpm.errors import check_positive
 from kgpm.layers import Draw
 from kgpm.layers import GridDecoder
 from kgpm.layers import GridEncoder
-from kgpm.layers import check_positive
 from kgpm.models.latent_model import LatentModel
 from kgpm.ops import make_seed
 from kgpm.ops import split_seed

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from kgpm.layers import check_count
+from kgpm.errors import check_count
 from kgpm.models.scored_model import ScoredModel
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed

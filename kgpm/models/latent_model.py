@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers import check_count
+from kgpm.errors import check_count
 from kgpm.models.importance_weighted_model import ImportanceWeightedModel
 from kgpm.ops import make_seed
 

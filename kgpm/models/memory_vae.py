@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.errors import check_choice
 from kgpm.layers import SoftMemory
-from kgpm.layers import check_choice
 from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
 from kgpm.models.grid_model import GridModel
 from kgpm.models.grid_model import Passed

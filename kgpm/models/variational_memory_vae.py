@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers import check_positive
+from kgpm.errors import check_positive
 from kgpm.models.grid_model import Passed
 from kgpm.models.memory_vae import MemoryVAE
 from kgpm.ops import categorical

@@ -8,13 +8,13 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
+from kgpm.errors import check_choice
+from kgpm.errors import check_count
+from kgpm.errors import check_sizes
 from kgpm.layers import Draw
 from kgpm.layers import ImageMemory
 from kgpm.layers import SkipDecoder
 from kgpm.layers import arguments_of
-from kgpm.layers import check_choice
-from kgpm.layers import check_count
-from kgpm.layers import check_sizes
 from kgpm.models.latent_model import LatentModel
 from kgpm.ops import VIMCO_BASELINES
 from kgpm.ops import fold_in

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.errors import check_choice
 from kgpm.layers import PixelCNN
 from kgpm.layers import VectorQuantizer
 from kgpm.layers import VectorQuantizerEMA
-from kgpm.layers import check_choice
 from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
 from kgpm.models.grid_model import GridModel
 from kgpm.models.grid_model import Passed

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.ops import categorical
 from kgpm.ops import fold_in
 

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_choice
-from kgpm.layers.choices import check_last_axis
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_choice
+from kgpm.errors import check_last_axis
+from kgpm.errors import check_sizes
 
 SIMILARITIES = ("l2", "cosine", "reference")
 # Where beta starts: of distances between vectors of length about 1, and of

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_last_axis
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_last_axis
+from kgpm.errors import check_sizes
 from kgpm.ops import of_the_first_replica
 from kgpm.ops import sum_of_earlier_replicas
 from kgpm.ops import sum_over_replicas

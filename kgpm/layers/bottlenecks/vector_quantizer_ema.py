@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.errors import check_positive
 from kgpm.layers.bottlenecks.vector_quantizer import VectorQuantizer
-from kgpm.layers.choices import check_positive
 from kgpm.ops import sum_over_replicas
 
 

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_choice
+from kgpm.errors import check_choice
 from kgpm.layers.memories.draw import Draw
 from kgpm.ops import add_diagonal
 from kgpm.ops import cholesky_solve

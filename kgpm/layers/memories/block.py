@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_choice
+from kgpm.errors import check_choice
 from kgpm.layers.memories.keyed import KeyedMemory
 from kgpm.layers.memories.trace_prior import TracePrior
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_positive
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_positive
+from kgpm.errors import check_sizes
 from kgpm.layers.memories.draw import Draw
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian

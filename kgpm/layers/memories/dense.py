@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.memories.keyed import KEY_SIZE
 from kgpm.layers.memories.keyed import KeyedMemory
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE

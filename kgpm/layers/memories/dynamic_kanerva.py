@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_positive
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_positive
+from kgpm.errors import check_sizes
 from kgpm.layers.memories.address_posterior import AddressPosterior
 from kgpm.layers.memories.draw import Draw
 from kgpm.layers.memories.matrix_normal import MatrixNormalMemory

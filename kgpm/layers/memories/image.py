@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.image_sizes import check_image_shape

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.memories.draw import Draw
 from kgpm.layers.memories.matrix_normal import MatrixNormalMemory
 from kgpm.layers.networks.gaussian_head import GaussianHead

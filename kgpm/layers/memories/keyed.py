@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_choice
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_choice
+from kgpm.errors import check_sizes
 from kgpm.layers.memories.draw import Draw
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.gaussian_head import GaussianHead

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_positive
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_positive
+from kgpm.errors import check_sizes
 from kgpm.ops import kl_matrix_normal
 from kgpm.ops import normal
 from kgpm.ops import sample_matrix_normal

@@ -6,9 +6,9 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_choice
-from kgpm.layers.choices import check_positive
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_choice
+from kgpm.errors import check_positive
+from kgpm.errors import check_sizes
 from kgpm.layers.memories.address_posterior import AddressPosterior
 from kgpm.layers.memories.draw import Draw
 from kgpm.ops import DEFAULT_ITERATIONS

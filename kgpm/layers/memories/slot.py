@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_choice
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_choice
+from kgpm.errors import check_sizes
 from kgpm.layers.memories.categorical_read import CategoricalRead
 from kgpm.layers.memories.draw import Draw
 from kgpm.layers.memories.softmax_read import SoftmaxRead

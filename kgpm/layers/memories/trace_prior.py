@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian

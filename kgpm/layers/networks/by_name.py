@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from kgpm.layers.choices import check_choice
+from kgpm.errors import check_choice
 from kgpm.layers.networks.image_decoder import ImageDecoder
 from kgpm.layers.networks.image_encoder import ImageEncoder
 from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet

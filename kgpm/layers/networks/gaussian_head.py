@@ -7,8 +7,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_positive
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_positive
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.ops import normal
 

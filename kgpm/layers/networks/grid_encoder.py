@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.image_sizes import scale_widths
 from kgpm.layers.networks.residual_stack import ResidualStack

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.networks import image_sizes
 from kgpm.layers.networks.residual_block import ResidualBlock
 from kgpm.layers.networks.transposed_convolution import TransposedConvolution

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kgpm.layers.choices import check_choice
+from kgpm.errors import check_choice
 from kgpm.layers.networks.fast_group_normalization import FastGroupNormalization
 
 NORMALIZATIONS = ("group", "none")

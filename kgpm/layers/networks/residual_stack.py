@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 
 
 @keras.saving.register_keras_serializable(package="kgpm")

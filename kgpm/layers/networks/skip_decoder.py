@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.image_sizes import scale_widths
 from kgpm.layers.networks.image_sizes import transposed_kernel

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.image_sizes import scale_widths
 

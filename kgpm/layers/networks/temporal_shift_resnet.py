@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_choice
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_choice
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.batch_normalization import BatchNormalization
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock

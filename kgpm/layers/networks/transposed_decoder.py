@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.layers.choices import check_sizes
+from kgpm.errors import check_sizes
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.transposed_convolution import TransposedConvolution
