@@ -92,9 +92,7 @@ class DenseMemory(KeyedMemory):
             size = layer.units
         super().build(input_shape)
 
-    @property
-    def memory_floats(self) -> int:
-        """How many numbers the memory of one episode holds."""
+    def memory_floats(self, episode_length: int) -> int:
         return self.code_size
 
     def write_mean(self, code: Any) -> dict[str, Any]:
@@ -113,7 +111,3 @@ class DenseMemory(KeyedMemory):
 
     def rows(self, memory: dict[str, Any]) -> Any:
         return memory["embedding"][:, None]
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        return {**config, "projection_size": self.projection_size}
