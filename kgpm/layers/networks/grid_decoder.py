@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.grid_encoder import grid_shape
 from kgpm.layers.networks.image_sizes import check_image_shape
@@ -14,7 +15,7 @@ from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GridDecoder(keras.layers.Layer):
+class GridDecoder(Configured, keras.layers.Layer):
     """The convolutional decoder of VQ-VAE, the mirror of `GridEncoder`.
 
     A 3x3 convolution, a residual stack, and two 4x4 transposed convolutions
@@ -105,16 +106,3 @@ class GridDecoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-3], *self.image_shape[:2], self.num_parameters)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            embedding_dim=self.embedding_dim,
-            num_parameters=self.num_parameters,
-            width=self.width,
-            residual_width=self.residual_width,
-            num_blocks=self.num_blocks,
-            share_blocks=self.share_blocks,
-        )
-        return config

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.image_sizes import check_image_shape
@@ -31,7 +32,7 @@ def grid_shape(image_shape: tuple) -> tuple[int, int]:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GridEncoder(keras.layers.Layer):
+class GridEncoder(Configured, keras.layers.Layer):
     """The convolutional encoder of VQ-VAE: a vector for every 4x4 pixels.
 
     Two 4x4 convolutions of stride 2 with ReLU, a 3x3 one, a residual stack
@@ -126,15 +127,3 @@ class GridEncoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-3], *self.grid_shape, self.embedding_dim)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            embedding_dim=self.embedding_dim,
-            width=self.width,
-            residual_width=self.residual_width,
-            num_blocks=self.num_blocks,
-            share_blocks=self.share_blocks,
-        )
-        return config

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.layers.networks import image_sizes
 from kgpm.layers.networks.residual_block import ResidualBlock
@@ -12,7 +13,7 @@ from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageDecoder(keras.layers.Layer):
+class ImageDecoder(Configured, keras.layers.Layer):
     """Residual transposed-convolution decoder, the encoder's mirror.
 
     A linear layer makes the smallest map, then at each scale `num_blocks`
@@ -128,15 +129,3 @@ class ImageDecoder(keras.layers.Layer):
             *self.image_shape[:2],
             self.num_parameters,
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            num_parameters=self.num_parameters,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            normalization=self.normalization,
-        )
-        return config

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.layers.networks import image_sizes
 from kgpm.layers.networks.residual_block import ResidualBlock
@@ -12,7 +13,7 @@ from kgpm.ops import give_transposed_gradient
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageEncoder(keras.layers.Layer):
+class ImageEncoder(Configured, keras.layers.Layer):
     """Residual convolutional encoder of the GPM paper's code, any size.
 
     At each scale a 4x4 stride-2 convolution with two pixels of padding
@@ -118,14 +119,3 @@ class ImageEncoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-3], self.code_size)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            normalization=self.normalization,
-        )
-        return config

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_choice
 from kgpm.errors import check_sizes
@@ -16,7 +17,7 @@ _STAGES = 4
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TemporalShiftResNet(keras.layers.Layer):
+class TemporalShiftResNet(Configured, keras.layers.Layer):
     """TSM-ResNet18: each image is encoded in sight of its neighbours.
 
     Four stages of basic blocks with width, 2, 4 and 8 times as many channels,
@@ -168,15 +169,3 @@ class TemporalShiftResNet(keras.layers.Layer):
                 f"stem={self.stem!r}, received {self.image_shape[0]} x "
                 f"{self.image_shape[1]}: take {advice}."
             )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            stem=self.stem,
-            shift_fraction=self.shift_fraction,
-        )
-        return config

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
@@ -57,7 +58,7 @@ def _grow(kernels: tuple, strides: tuple) -> int:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TransposedDecoder(keras.layers.Layer):
+class TransposedDecoder(Configured, keras.layers.Layer):
     """Transposed convolutions with EvoNormS0 between them.
 
     The first layer has `4 width` channels and each after it half as many; the
@@ -155,16 +156,6 @@ class TransposedDecoder(keras.layers.Layer):
             *self.image_shape[:2],
             self.num_parameters,
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            num_parameters=self.num_parameters,
-            width=self.width,
-        )
-        return config
 
 
 def _upsampling(
