@@ -1,5 +1,6 @@
 """A table of small layers, for the checks of test_all_layers.py."""
 
+import keras
 import numpy as np
 
 from kgpm import layers
@@ -440,6 +441,14 @@ CASES = {
         shapes=[(2, 5, 3, 4)],
         num_weights=6,
         bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "per_image": dict(
+        layer_class=layers.PerImage,
+        config=dict(layer=keras.layers.Conv2D(4, 3)),
+        inputs=(noise(2, 3, 5, 6, 2),),
+        shapes=[(2, 3, 3, 4, 4)],
+        num_weights=2,
         model_dir=True,
     ),
     "spectral_dense": dict(

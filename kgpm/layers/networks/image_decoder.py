@@ -3,17 +3,16 @@
 from typing import Any
 
 import keras
-from keras import ops
 
-from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.layers.networks import image_sizes
+from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.residual_block import ResidualBlock
 from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageDecoder(Configured, keras.layers.Layer):
+class ImageDecoder(Decoder):
     """Residual transposed-convolution decoder, the encoder's mirror.
 
     A linear layer makes the smallest map, then at each scale `num_blocks`
@@ -30,9 +29,6 @@ class ImageDecoder(Configured, keras.layers.Layer):
         num_blocks: residual blocks at each scale.
         normalization: `group` or `none`.
         **kwargs: of `keras.layers.Layer`.
-
-    Call arguments:
-        codes: `[..., code_size]`.
 
     Returns:
         `[..., H, W, num_parameters]`, in the compute dtype.
@@ -111,21 +107,12 @@ class ImageDecoder(Configured, keras.layers.Layer):
             channels = self.upsamplings[i].filters
         self.built = True
 
-    def call(self, codes: Any) -> Any:
-        leading = ops.shape(codes)[:-1]
-        flat = ops.reshape(codes, (-1, self.code_size))
-        hidden = self.reshape(self.stem(flat))
+    def decode(self, latents: Any, training: bool | None) -> Any:
+        hidden = self.reshape(self.stem(latents))
         for blocks, upsampling in zip(
             self.blocks, self.upsamplings, strict=True
         ):
             for block in blocks:
                 hidden = block(hidden)
             hidden = upsampling(hidden)
-        return ops.reshape(hidden, (*leading, *hidden.shape[1:]))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (
-            *input_shape[:-1],
-            *self.image_shape[:2],
-            self.num_parameters,
-        )
+        return hidden

@@ -5,11 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_choice
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.batch_normalization import BatchNormalization
+from kgpm.layers.networks.contract import Encoder
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 
@@ -17,7 +17,7 @@ _STAGES = 4
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TemporalShiftResNet(Configured, keras.layers.Layer):
+class TemporalShiftResNet(Encoder):
     """TSM-ResNet18: each image is encoded in sight of its neighbours.
 
     Four stages of basic blocks with width, 2, 4 and 8 times as many channels,
@@ -54,7 +54,6 @@ class TemporalShiftResNet(Configured, keras.layers.Layer):
     2019; as the encoder: Ramapuram et al., "Kanerva++", ICLR 2021.
     """
 
-    # Whether a code depends on the other images of an episode.
     mixes_images = True
 
     def __init__(

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.transposed_convolution import TransposedConvolution
@@ -58,7 +58,7 @@ def _grow(kernels: tuple, strides: tuple) -> int:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TransposedDecoder(Configured, keras.layers.Layer):
+class TransposedDecoder(Decoder):
     """Transposed convolutions with EvoNormS0 between them.
 
     The first layer has `4 width` channels and each after it half as many; the
@@ -71,9 +71,6 @@ class TransposedDecoder(Configured, keras.layers.Layer):
         num_parameters: channels of the output.
         width: a quarter of the first layer's channels; 64 as published.
         **kwargs: of `keras.layers.Layer`.
-
-    Call arguments:
-        codes: `[..., code_size]`.
 
     Returns:
         `[..., H, W, num_parameters]`.
@@ -142,20 +139,11 @@ class TransposedDecoder(Configured, keras.layers.Layer):
             shape = upsampling.compute_output_shape(shape)
         self.built = True
 
-    def call(self, codes: Any) -> Any:
-        leading = ops.shape(codes)[:-1]
-        hidden = self.stem(ops.reshape(codes, (-1, self.code_size)))
-        hidden = ops.reshape(hidden, (-1, *self.first_map))
+    def decode(self, latents: Any, training: bool | None) -> Any:
+        hidden = ops.reshape(self.stem(latents), (-1, *self.first_map))
         for norm, upsampling in zip(self.norms, self.upsamplings, strict=True):
             hidden = upsampling(norm(hidden))
-        return ops.reshape(hidden, (*leading, *hidden.shape[1:]))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (
-            *input_shape[:-1],
-            *self.image_shape[:2],
-            self.num_parameters,
-        )
+        return hidden
 
 
 def _upsampling(
