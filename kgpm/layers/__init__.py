@@ -21,6 +21,7 @@ from kgpm.layers.memories.pseudo_inverse import PseudoInverseMemory
 from kgpm.layers.memories.slot import SlotMemory
 from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.layers.memories.trace_prior import TracePrior
+from kgpm.layers.networks.address_encoder import AddressEncoder
 from kgpm.layers.networks.by_name import DECODERS
 from kgpm.layers.networks.by_name import ENCODERS
 from kgpm.layers.networks.by_name import make_decoder
@@ -30,6 +31,7 @@ from kgpm.layers.networks.contract import Encoder
 from kgpm.layers.networks.contract import PerImage
 from kgpm.layers.networks.contract import as_decoder
 from kgpm.layers.networks.contract import as_encoder
+from kgpm.layers.networks.entry_decoder import EntryDecoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.fast_group_normalization import FastGroupNormalization
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
@@ -52,6 +54,7 @@ from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 
 __all__ = [
+    "AddressEncoder",
     "AddressPosterior",
     "Addresses",
     "BlockMemory",
@@ -65,6 +68,7 @@ __all__ = [
     "ENCODERS",
     "EncodedImages",
     "Encoder",
+    "EntryDecoder",
     "EvoNormS0",
     "FastGroupNormalization",
     "GaussianHead",
