@@ -21,10 +21,17 @@ from kgpm.layers.memories.pseudo_inverse import PseudoInverseMemory
 from kgpm.layers.memories.slot import SlotMemory
 from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.layers.memories.trace_prior import TracePrior
+from kgpm.layers.networks.address_encoder import AddressEncoder
 from kgpm.layers.networks.by_name import DECODERS
 from kgpm.layers.networks.by_name import ENCODERS
 from kgpm.layers.networks.by_name import make_decoder
 from kgpm.layers.networks.by_name import make_encoder
+from kgpm.layers.networks.contract import Decoder
+from kgpm.layers.networks.contract import Encoder
+from kgpm.layers.networks.contract import PerImage
+from kgpm.layers.networks.contract import as_decoder
+from kgpm.layers.networks.contract import as_encoder
+from kgpm.layers.networks.entry_decoder import EntryDecoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.fast_group_normalization import FastGroupNormalization
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
@@ -47,40 +54,43 @@ from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 
 __all__ = [
-    "VectorQuantizerEMA",
-    "VectorQuantizer",
-    "Quantized",
-    "SoftMemory",
-    "SIMILARITIES",
-    "ResidualStack",
-    "PixelCNN",
-    "GridEncoder",
-    "GridDecoder",
-    "DECODERS",
-    "ENCODERS",
-    "NORMALIZATIONS",
+    "AddressEncoder",
     "AddressPosterior",
     "Addresses",
     "BlockMemory",
     "CategoricalRead",
+    "DECODERS",
+    "Decoder",
     "DenseMemory",
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
+    "ENCODERS",
     "EncodedImages",
+    "Encoder",
+    "EntryDecoder",
     "EvoNormS0",
     "FastGroupNormalization",
     "GaussianHead",
+    "GridDecoder",
+    "GridEncoder",
     "ImageDecoder",
     "ImageEncoder",
     "ImageMemory",
     "KanervaMemory",
+    "NORMALIZATIONS",
     "OrderingLSTM",
+    "PerImage",
+    "PixelCNN",
     "PseudoInverseMemory",
+    "Quantized",
     "ResidualBlock",
+    "ResidualStack",
+    "SIMILARITIES",
     "SkipDecoder",
     "SkipEncoder",
     "SlotMemory",
+    "SoftMemory",
     "SoftmaxRead",
     "SpectralDense",
     "TemporalShiftBlock",
@@ -88,7 +98,11 @@ __all__ = [
     "TracePrior",
     "TransposedConvolution",
     "TransposedDecoder",
+    "VectorQuantizer",
+    "VectorQuantizerEMA",
     "arguments_of",
+    "as_decoder",
+    "as_encoder",
     "check_image_shape",
     "make_decoder",
     "make_encoder",

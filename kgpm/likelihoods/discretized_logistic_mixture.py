@@ -115,9 +115,6 @@ class DiscretizedLogisticMixture(Likelihood):
         # Undo the rounding of the way to [-1, 1] and back.
         return pixels.to_levels((draws[..., 0] + 1.0) / 2.0) / 255.0
 
-    def get_config(self) -> dict:
-        return {"num_components": self.num_components}
-
     def _split(self, parameters: Any) -> tuple:
         """Logits `[..., K]`; the rest `[..., C, K]`; no coefficients if C=1."""
         total = parameters.shape[-1]

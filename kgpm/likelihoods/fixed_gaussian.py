@@ -67,9 +67,6 @@ class FixedGaussian(Likelihood):
         draws = density.sample(seed=make_seed(seed))
         return tf.clip_by_value(tf.floor(draws * 256.0), 0.0, 255.0) / 255.0
 
-    def get_config(self) -> dict:
-        return {"variance": self.variance}
-
     def _density(self, parameters: Any) -> Any:
         # The middle of level k is (k + 1/2) / 256, and its pixel k / 255.
         loc = (tf.sigmoid(parameters) * 255.0 + 0.5) / 256.0

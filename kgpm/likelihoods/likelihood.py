@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 
 
-class Likelihood(abc.ABC):
+class Likelihood(Configured, abc.ABC):
     """The distribution p(x|z) of an image, given a decoder's raw output.
 
     A likelihood has no weights. Images are `[..., H, W, C]` in [0, 1];
@@ -122,17 +123,8 @@ class Likelihood(abc.ABC):
         """
         return tf.logical_and(images >= 0.0, images <= 1.0)
 
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "Likelihood":
-        """The likelihood that `get_config` describes."""
-        return cls(**config)
-
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
+        arguments = ", ".join(f"{k}={v}" for k, v in self.arguments().items())
         return f"{type(self).__name__}({arguments})"
 
     def _cast_parameters(self, parameters: Any) -> Any:

@@ -61,11 +61,9 @@ def test_output_shapes(shape):
     decoder = ImageDecoder(shape, 6, 5, width=2)
     images = np.random.default_rng(1).random((2, *shape), "float32")
     codes = encoder(images)
-    assert codes.shape == (2, 6) == encoder.compute_output_shape(images.shape)
+    assert codes.shape == (2, 6)
     parameters = decoder(codes)
-    expected = (2, *shape[:2], 5)
-    assert parameters.shape == expected
-    assert decoder.compute_output_shape(codes.shape) == expected
+    assert parameters.shape == (2, *shape[:2], 5)
     assert np.all(np.isfinite(parameters)) and np.any(parameters)
 
 

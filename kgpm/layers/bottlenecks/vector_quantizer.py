@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_last_axis
 from kgpm.errors import check_sizes
@@ -35,7 +36,7 @@ class Quantized(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class VectorQuantizer(keras.layers.Layer):
+class VectorQuantizer(Configured, keras.layers.Layer):
     """Vector quantisation with codes trained by gradients.
 
     Works in any Keras model: a call adds the loss
@@ -185,17 +186,6 @@ class VectorQuantizer(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            num_embeddings=self.num_embeddings,
-            embedding_dim=self.embedding_dim,
-            commitment_cost=self.commitment_cost,
-            decay=self.decay,
-            restart_below=self.restart_below,
-        )
-        return config
 
     def _learn(self, flat: Any, encodings: Any) -> None:
         """Takes note of vectors `[N, D]` and what they were, `[N, K]`."""

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class FastGroupNormalization(keras.layers.Layer):
+class FastGroupNormalization(Configured, keras.layers.Layer):
     """The function of `keras.layers.GroupNormalization`, faster on a CPU.
 
     Keras reduces a five-dimensional view over split axes and lets the
@@ -80,11 +81,6 @@ class FastGroupNormalization(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(groups=self.groups, epsilon=self.epsilon)
-        return config
 
 
 def _normalize(groups: int, epsilon: float) -> Any:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.spectral_dense import SpectralDense
@@ -48,7 +49,7 @@ class DiagonalGaussian(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GaussianHead(keras.layers.Layer):
+class GaussianHead(Configured, keras.layers.Layer):
     """A small dense network that predicts a diagonal Gaussian.
 
     The same scale (`DiagonalGaussian.of`) is drawn with and charged for.
@@ -128,15 +129,3 @@ class GaussianHead(keras.layers.Layer):
         return DiagonalGaussian.of(
             self.output_layer(features), self.initial_scale
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            size=self.size,
-            hidden_size=self.hidden_size,
-            num_hidden=self.num_hidden,
-            activation=self.activation,
-            spectral=self.spectral,
-            initial_scale=self.initial_scale,
-        )
-        return config

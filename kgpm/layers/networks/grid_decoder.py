@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.grid_encoder import grid_shape
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.image_sizes import scale_widths
@@ -14,7 +15,7 @@ from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GridDecoder(keras.layers.Layer):
+class GridDecoder(Decoder):
     """The convolutional decoder of VQ-VAE, the mirror of `GridEncoder`.
 
     A 3x3 convolution, a residual stack, and two 4x4 transposed convolutions
@@ -31,7 +32,7 @@ class GridDecoder(keras.layers.Layer):
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        vectors: `[..., H / 4, W / 4, D]`.
+        latents: `[..., H / 4, W / 4, D]`.
 
     Returns:
         `[..., H, W, num_parameters]`, in the compute dtype.
@@ -39,6 +40,8 @@ class GridDecoder(keras.layers.Layer):
     Raises:
         UserError: sizes that make no network.
     """
+
+    latent_rank = 3
 
     def __init__(
         self,
@@ -93,28 +96,7 @@ class GridDecoder(keras.layers.Layer):
             shape = upsampling.compute_output_shape(shape)
         self.built = True
 
-    def call(self, vectors: Any) -> Any:
-        leading = ops.shape(vectors)[:-3]
-        hidden = ops.reshape(
-            vectors, (-1, *self.grid_shape, self.embedding_dim)
-        )
-        hidden = self.stack(self.convolution(hidden))
+    def decode(self, latents: Any, training: bool | None) -> Any:
+        hidden = self.stack(self.convolution(latents))
         first, last = self.upsamplings
-        outputs = last(ops.relu(first(hidden)))
-        return ops.reshape(outputs, (*leading, *outputs.shape[1:]))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (*input_shape[:-3], *self.image_shape[:2], self.num_parameters)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            embedding_dim=self.embedding_dim,
-            num_parameters=self.num_parameters,
-            width=self.width,
-            residual_width=self.residual_width,
-            num_blocks=self.num_blocks,
-            share_blocks=self.share_blocks,
-        )
-        return config
+        return last(ops.relu(first(hidden)))

@@ -3,10 +3,10 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.contract import Encoder
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.image_sizes import scale_widths
 from kgpm.layers.networks.residual_stack import ResidualStack
@@ -31,7 +31,7 @@ def grid_shape(image_shape: tuple) -> tuple[int, int]:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GridEncoder(keras.layers.Layer):
+class GridEncoder(Encoder):
     """The convolutional encoder of VQ-VAE: a vector for every 4x4 pixels.
 
     Two 4x4 convolutions of stride 2 with ReLU, a 3x3 one, a residual stack
@@ -45,9 +45,6 @@ class GridEncoder(keras.layers.Layer):
         num_blocks: residual blocks.
         share_blocks: see `ResidualStack`.
         **kwargs: of `keras.layers.Layer`.
-
-    Call arguments:
-        images: `[..., H, W, channels]` in [0, 1].
 
     Returns:
         `[..., H / 4, W / 4, D]`, float32 under every dtype policy: distances
@@ -114,27 +111,8 @@ class GridEncoder(keras.layers.Layer):
         self.head.build(shape)
         self.built = True
 
-    def call(self, images: Any) -> Any:
-        leading = ops.shape(images)[:-3]
-        hidden = ops.reshape(images, (-1, *self.image_shape))
+    def encode(self, images: Any, training: bool | None) -> Any:
+        hidden = images
         for convolution in self.convolutions:
             hidden = convolution(hidden)
-        vectors = self.head(self.stack(hidden))
-        return ops.reshape(
-            vectors, (*leading, *self.grid_shape, self.embedding_dim)
-        )
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (*input_shape[:-3], *self.grid_shape, self.embedding_dim)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            embedding_dim=self.embedding_dim,
-            width=self.width,
-            residual_width=self.residual_width,
-            num_blocks=self.num_blocks,
-            share_blocks=self.share_blocks,
-        )
-        return config
+        return self.head(self.stack(hidden))

@@ -3,16 +3,16 @@
 from typing import Any
 
 import keras
-from keras import ops
 
 from kgpm.errors import check_sizes
 from kgpm.layers.networks import image_sizes
+from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.residual_block import ResidualBlock
 from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageDecoder(keras.layers.Layer):
+class ImageDecoder(Decoder):
     """Residual transposed-convolution decoder, the encoder's mirror.
 
     A linear layer makes the smallest map, then at each scale `num_blocks`
@@ -29,9 +29,6 @@ class ImageDecoder(keras.layers.Layer):
         num_blocks: residual blocks at each scale.
         normalization: `group` or `none`.
         **kwargs: of `keras.layers.Layer`.
-
-    Call arguments:
-        codes: `[..., code_size]`.
 
     Returns:
         `[..., H, W, num_parameters]`, in the compute dtype.
@@ -110,33 +107,12 @@ class ImageDecoder(keras.layers.Layer):
             channels = self.upsamplings[i].filters
         self.built = True
 
-    def call(self, codes: Any) -> Any:
-        leading = ops.shape(codes)[:-1]
-        flat = ops.reshape(codes, (-1, self.code_size))
-        hidden = self.reshape(self.stem(flat))
+    def decode(self, latents: Any, training: bool | None) -> Any:
+        hidden = self.reshape(self.stem(latents))
         for blocks, upsampling in zip(
             self.blocks, self.upsamplings, strict=True
         ):
             for block in blocks:
                 hidden = block(hidden)
             hidden = upsampling(hidden)
-        return ops.reshape(hidden, (*leading, *hidden.shape[1:]))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (
-            *input_shape[:-1],
-            *self.image_shape[:2],
-            self.num_parameters,
-        )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            num_parameters=self.num_parameters,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            normalization=self.normalization,
-        )
-        return config
+        return hidden

@@ -7,12 +7,13 @@ from keras import ops
 
 from kgpm.errors import check_sizes
 from kgpm.layers.networks import image_sizes
+from kgpm.layers.networks.contract import Encoder
 from kgpm.layers.networks.residual_block import ResidualBlock
 from kgpm.ops import give_transposed_gradient
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageEncoder(keras.layers.Layer):
+class ImageEncoder(Encoder):
     """Residual convolutional encoder of the GPM paper's code, any size.
 
     At each scale a 4x4 stride-2 convolution with two pixels of padding
@@ -27,11 +28,6 @@ class ImageEncoder(keras.layers.Layer):
         normalization: `group` or `none`.
         **kwargs: of `keras.layers.Layer`.
 
-    Call arguments:
-        images: `[..., H, W, channels]` in [0, 1].
-        weights: not used: each image is encoded on its own.
-        training: not used.
-
     Returns:
         Codes `[..., C]`, float32 under every dtype policy: the memory's algebra
         needs their precision.
@@ -39,9 +35,6 @@ class ImageEncoder(keras.layers.Layer):
     Raises:
         UserError: sizes or widths that make no network.
     """
-
-    # Whether a code depends on the other images of an episode.
-    mixes_images = False
 
     def __init__(
         self,
@@ -97,12 +90,8 @@ class ImageEncoder(keras.layers.Layer):
         self.head.build((None, height * width * channels))
         self.built = True
 
-    def call(
-        self, images: Any, weights: Any = None, training: bool | None = None
-    ) -> Any:
-        del weights, training
-        leading = ops.shape(images)[:-3]
-        hidden = ops.reshape(images, (-1, *self.image_shape))
+    def encode(self, images: Any, training: bool | None) -> Any:
+        hidden = images
         for downsampling, blocks in zip(
             self.downsamplings, self.blocks, strict=True
         ):
@@ -113,19 +102,4 @@ class ImageEncoder(keras.layers.Layer):
             )
             for block in blocks:
                 hidden = block(hidden)
-        codes = self.head(self.flatten(hidden))
-        return ops.reshape(codes, (*leading, self.code_size))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (*input_shape[:-3], self.code_size)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            normalization=self.normalization,
-        )
-        return config
+        return self.head(self.flatten(hidden))

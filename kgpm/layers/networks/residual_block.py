@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_choice
 from kgpm.layers.networks.fast_group_normalization import FastGroupNormalization
 
@@ -31,7 +32,7 @@ def make_normalization(kind: str, width: int, **kwargs: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ResidualBlock(keras.layers.Layer):
+class ResidualBlock(Configured, keras.layers.Layer):
     """Two 3x3 convolutions added to their input, as in the GPM networks.
 
     conv - normalise - ReLU - conv - normalise, plus the identity, with no
@@ -99,8 +100,3 @@ class ResidualBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(width=self.width, normalization=self.normalization)
-        return config

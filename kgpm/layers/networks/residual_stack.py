@@ -5,12 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ResidualStack(keras.layers.Layer):
+class ResidualStack(Configured, keras.layers.Layer):
     """Blocks of ReLU, 3x3, ReLU and 1x1 convolution, added to their input.
 
     A ReLU ends it. The convolutions have no biases.
@@ -88,13 +89,3 @@ class ResidualStack(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            width=self.width,
-            hidden_width=self.hidden_width,
-            num_blocks=self.num_blocks,
-            share_blocks=self.share_blocks,
-        )
-        return config

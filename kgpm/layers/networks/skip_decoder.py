@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.image_sizes import scale_widths
@@ -15,7 +16,7 @@ _HIDDEN = 256
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class SkipDecoder(keras.layers.Layer):
+class SkipDecoder(Configured, keras.layers.Layer):
     """From a vector and two maps to the parameters of an image.
 
     The counterpart of `SkipEncoder`: two dense layers, then three upsamplings,
@@ -143,16 +144,6 @@ class SkipDecoder(keras.layers.Layer):
         padding = [(0, 0), (rows, rows), (columns, columns), (0, 0)]
         hidden = self.output_layer(ops.pad(hidden, padding))
         return ops.reshape(hidden, (*leading, *hidden.shape[1:]))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            num_parameters=self.num_parameters,
-            width=self.width,
-        )
-        return config
 
 
 def _halvings(side: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.image_sizes import scale_widths
@@ -25,7 +26,7 @@ class EncodedImages(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class SkipEncoder(keras.layers.Layer):
+class SkipEncoder(Configured, keras.layers.Layer):
     """Six convolutions of three strides, then a dense layer, with ReLUs.
 
     The maps after the second and the third scale are returned, not kept: a
@@ -115,12 +116,3 @@ class SkipEncoder(keras.layers.Layer):
             for part in (self.dense(flat), maps[2], maps[4])
         )
         return EncodedImages(features, tuple(skips))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            feature_size=self.feature_size,
-            width=self.width,
-        )
-        return config

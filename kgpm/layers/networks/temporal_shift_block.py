@@ -5,12 +5,13 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.layers.networks.batch_normalization import BatchNormalization
 from kgpm.ops import temporal_shift
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TemporalShiftBlock(keras.layers.Layer):
+class TemporalShiftBlock(Configured, keras.layers.Layer):
     """shift - conv - BN - ReLU - conv - BN, plus the unshifted input, ReLU.
 
     Where width or stride change, the input passes a 1x1 convolution and batch
@@ -118,12 +119,3 @@ class TemporalShiftBlock(keras.layers.Layer):
             -(-width // self.stride),
             self.width,
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            width=self.width,
-            stride=self.stride,
-            shift_fraction=self.shift_fraction,
-        )
-        return config

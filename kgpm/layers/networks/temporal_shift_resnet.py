@@ -9,6 +9,7 @@ from kgpm.errors import UserError
 from kgpm.errors import check_choice
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.batch_normalization import BatchNormalization
+from kgpm.layers.networks.contract import Encoder
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 
@@ -16,7 +17,7 @@ _STAGES = 4
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TemporalShiftResNet(keras.layers.Layer):
+class TemporalShiftResNet(Encoder):
     """TSM-ResNet18: each image is encoded in sight of its neighbours.
 
     Four stages of basic blocks with width, 2, 4 and 8 times as many channels,
@@ -53,7 +54,6 @@ class TemporalShiftResNet(keras.layers.Layer):
     2019; as the encoder: Ramapuram et al., "Kanerva++", ICLR 2021.
     """
 
-    # Whether a code depends on the other images of an episode.
     mixes_images = True
 
     def __init__(
@@ -168,15 +168,3 @@ class TemporalShiftResNet(keras.layers.Layer):
                 f"stem={self.stem!r}, received {self.image_shape[0]} x "
                 f"{self.image_shape[1]}: take {advice}."
             )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            stem=self.stem,
-            shift_fraction=self.shift_fraction,
-        )
-        return config

@@ -4,12 +4,13 @@ from typing import Any
 
 import keras
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.ops import transposed_convolution
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TransposedConvolution(keras.layers.Layer):
+class TransposedConvolution(Configured, keras.layers.Layer):
     """`Conv2DTranspose` with stride 2 and cropping, faster on a CPU.
 
     With stride 2 the pixels of even and odd rows and columns each see their
@@ -77,10 +78,3 @@ class TransposedConvolution(keras.layers.Layer):
             )
         )
         return (input_shape[0], height, width, self.filters)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            filters=self.filters, kernel_size=self.kernel_size, crop=self.crop
-        )
-        return config

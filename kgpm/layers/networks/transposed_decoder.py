@@ -8,6 +8,7 @@ from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.transposed_convolution import TransposedConvolution
@@ -57,7 +58,7 @@ def _grow(kernels: tuple, strides: tuple) -> int:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TransposedDecoder(keras.layers.Layer):
+class TransposedDecoder(Decoder):
     """Transposed convolutions with EvoNormS0 between them.
 
     The first layer has `4 width` channels and each after it half as many; the
@@ -70,9 +71,6 @@ class TransposedDecoder(keras.layers.Layer):
         num_parameters: channels of the output.
         width: a quarter of the first layer's channels; 64 as published.
         **kwargs: of `keras.layers.Layer`.
-
-    Call arguments:
-        codes: `[..., code_size]`.
 
     Returns:
         `[..., H, W, num_parameters]`.
@@ -141,30 +139,11 @@ class TransposedDecoder(keras.layers.Layer):
             shape = upsampling.compute_output_shape(shape)
         self.built = True
 
-    def call(self, codes: Any) -> Any:
-        leading = ops.shape(codes)[:-1]
-        hidden = self.stem(ops.reshape(codes, (-1, self.code_size)))
-        hidden = ops.reshape(hidden, (-1, *self.first_map))
+    def decode(self, latents: Any, training: bool | None) -> Any:
+        hidden = ops.reshape(self.stem(latents), (-1, *self.first_map))
         for norm, upsampling in zip(self.norms, self.upsamplings, strict=True):
             hidden = upsampling(norm(hidden))
-        return ops.reshape(hidden, (*leading, *hidden.shape[1:]))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (
-            *input_shape[:-1],
-            *self.image_shape[:2],
-            self.num_parameters,
-        )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            num_parameters=self.num_parameters,
-            width=self.width,
-        )
-        return config
+        return hidden
 
 
 def _upsampling(
