@@ -1,4 +1,4 @@
-"""A model of parts: encoder, memory, decoder and likelihood, and their bound."""
+"""A model of parts, encoder, memory, decoder, likelihood, and its bound."""
 
 import math
 from collections.abc import Mapping
@@ -14,7 +14,9 @@ from kgpm.errors import UserError
 from kgpm.errors import check_count
 from kgpm.errors import check_goes_with
 from kgpm.errors import check_not_negative
+from kgpm.errors import check_sizes
 from kgpm.layers import Draw
+from kgpm.layers import PerImage
 from kgpm.layers import as_decoder
 from kgpm.layers import as_encoder
 from kgpm.layers import as_memory
@@ -27,15 +29,18 @@ from kgpm.ops import make_seed
 from kgpm.ops import nelbo
 from kgpm.ops import split_seed
 
-# The default parts that a size in a constructor is for.
-_SIZES = {
+# The default parts that an argument of a constructor is for.
+_OF_DEFAULTS = {
     "memory_size": ("memory",),
     "num_embeddings": ("memory",),
     "code_size": ("encoder", "memory", "decoder"),
     "embedding_dim": ("encoder", "memory", "decoder"),
     "latent_size": ("memory", "decoder"),
     "width": ("encoder", "decoder"),
+    "read": ("memory",),
 }
+
+_PARTS = ("encoder", "memory", "decoder")
 
 
 class LatentModel(Configured, BoundModel):
@@ -123,7 +128,8 @@ class LatentModel(Configured, BoundModel):
         }
         self.auxiliary_weights = {k: w for k, w in weights.items() if w > 0.0}
         for part in (self.encoder, self.memory, self.decoder):
-            if not part.built:
+            # A layer of the user's is built by its first call.
+            if not part.built and not isinstance(part, PerImage):
                 part.build()
         self.built = True
         if any(self.arguments().get(part) is not None for part in _PARTS):
@@ -210,7 +216,9 @@ class LatentModel(Configured, BoundModel):
             draws["held_out"] = self.sample_latents(
                 codes, others, fold_in(draw_seed, 1), training, weights
             )
-        terms, *others = self.explain(images, [*draws.values()], pixel_seed)
+        terms, *others = self.explain(
+            images, [*draws.values()], pixel_seed, training
+        )
         names = [*draws][1:]
         return {
             **terms,
@@ -220,7 +228,11 @@ class LatentModel(Configured, BoundModel):
         }
 
     def explain(
-        self, images: Any, draws: Sequence[Draw], seed: Any
+        self,
+        images: Any,
+        draws: Sequence[Draw],
+        seed: Any,
+        training: bool = False,
     ) -> list[dict[str, Any]]:
         """The terms of images under draws of their latents: the bound.
 
@@ -231,6 +243,7 @@ class LatentModel(Configured, BoundModel):
             images: `[B, Q, H, W, C]`.
             draws: of the latents of these images.
             seed: of the noise in pixels, the same for all draws.
+            training: for decoders that behave otherwise in training.
 
         Returns:
             For each draw `{"nll": [B, Q], "kl_...": [B, Q]}` and figures.
@@ -241,7 +254,7 @@ class LatentModel(Configured, BoundModel):
             together = keras.tree.map_structure(
                 lambda *values: ops.concatenate(values, axis=0), *latents
             )
-        parameters = self.decode(together)
+        parameters = self.decode(together, training)
         each = [parameters]
         if len(draws) > 1:
             each = ops.split(parameters, len(draws), axis=0)
@@ -266,7 +279,7 @@ class LatentModel(Configured, BoundModel):
         """`query_terms` of images whose codes are at hand."""
         draw_seed, pixel_seed = split_seed(make_seed(seed), 2)
         draw = self.sample_latents(codes, memory, draw_seed, training)
-        return self.explain(images, [draw], pixel_seed)[0]
+        return self.explain(images, [draw], pixel_seed, training)[0]
 
     def query_terms(
         self,
@@ -300,7 +313,7 @@ class LatentModel(Configured, BoundModel):
     def settle(self, latents: Any, memory: Any, training: bool = False) -> Any:
         """Latents `[B, Q, L]` after the inner reads, all that is decoded."""
         for _ in range(self.num_inner_reads):
-            images = self.likelihood.mean(self.decode(latents))
+            images = self.likelihood.mean(self.decode(latents, training))
             codes = self.encode(images, training=training)
             latents = self.memory.read(codes, memory)
         return latents
@@ -339,9 +352,9 @@ class LatentModel(Configured, BoundModel):
         images = self.check_images(images)
         return self.encoder(images, weights=weights, training=training)
 
-    def decode(self, latents: Any) -> Any:
+    def decode(self, latents: Any, training: bool = False) -> Any:
         """Latents `[B, Q, L]` to likelihood parameters `[B, Q, H, W, P]`."""
-        return self.decoder(latents)
+        return self.decoder(latents, training=training)
 
     def write(self, images: Any, weights: Any = None, seed: Any = None) -> Any:
         """Writes episodes into memories.
@@ -641,11 +654,14 @@ class LatentModel(Configured, BoundModel):
         num_inner_reads: int,
     ) -> None:
         given = self.arguments()
-        for name, parts in _SIZES.items():
+        for name, parts in _OF_DEFAULTS.items():
+            value = given.get(name)
+            if isinstance(value, int):
+                check_sizes(**{name: value})
             check_goes_with(
                 f"a default {' or '.join(parts)}",
                 any(given.get(part) is None for part in parts),
-                **{name: given.get(name)},
+                **{name: value},
             )
         memory = self.memory
         check_goes_with(
@@ -711,6 +727,3 @@ class LatentModel(Configured, BoundModel):
             return super().from_config(config, custom_objects)
         finally:
             keras.config.set_dtype_policy(policy)
-
-
-_PARTS = ("encoder", "memory", "decoder")

@@ -99,9 +99,7 @@ class SoftBottleneck(GridBottleneck):
             "address_entropy": entropy,
             "usage": ops.mean(chosen, axis=-2),
             # The same for all, so that each epoch's row shows it.
-            "beta": ops.broadcast_to(
-                self.soft_memory.beta, ops.shape(entropy)
-            ),
+            "beta": ops.broadcast_to(self.soft_memory.beta, ops.shape(entropy)),
         }
 
     def read_rows(

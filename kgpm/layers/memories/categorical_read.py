@@ -339,7 +339,6 @@ class CategoricalRead(Configured, keras.layers.Layer):
         return u + self.to_code(self.hidden(both))
 
 
-
 def _per_query(memory: dict[str, Any]) -> Any:
     """Counts of slots as each query sees them, `[B, 1 or Q, K]`."""
     count = memory["count"]

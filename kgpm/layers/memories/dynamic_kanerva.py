@@ -18,7 +18,6 @@ from kgpm.ops import normal
 from kgpm.ops import ridge_address
 from kgpm.ops import split_seed
 
-
 # Keeps exp(log_variance) and its inverse in float32's comfortable range.
 _LOG_VARIANCE_RANGE = (-10.0, 4.0)
 
@@ -153,9 +152,7 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         memory_seed, address_seed = split_seed(make_seed(seed), 2)
         drawn = self.draw(memory, memory_seed)["mean"]
         mean = self._solve(codes, drawn) / self.address_noise
-        log_variance = ops.clip(
-            self.address_log_variance, *_LOG_VARIANCE_RANGE
-        )
+        log_variance = ops.clip(self.address_log_variance, *_LOG_VARIANCE_RANGE)
         noise = normal(ops.shape(mean), address_seed, self.compute_dtype)
         w = mean + ops.exp(0.5 * log_variance) * noise
         # The constants -K/2 ln(2 pi) of both densities cancel.

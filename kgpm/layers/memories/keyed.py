@@ -3,7 +3,6 @@
 import abc
 from typing import Any
 
-import keras
 from keras import ops
 
 from kgpm.errors import UserError

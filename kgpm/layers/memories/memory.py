@@ -1,4 +1,4 @@
-"""The contract of a memory: what a model asks of one, and what a read returns."""
+"""The contract of a memory: what a model asks, and what a read returns."""
 
 import abc
 from collections.abc import Mapping
@@ -91,6 +91,10 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
 
+    def build(self, input_shape: tuple | None = None) -> None:
+        """Makes the weights, whose shapes the constructor knows."""
+        self.built = True
+
     # --- To write ------------------------------------------------------------
 
     @abc.abstractmethod
@@ -182,7 +186,9 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
             "VariationalMemoryVAE and VQVAE have one."
         )
 
-    def sample_at(self, codes: Any, memory: Any, address: Any, seed: Any) -> Draw:
+    def sample_at(
+        self, codes: Any, memory: Any, address: Any, seed: Any
+    ) -> Draw:
         """Latents at one and the same address of all queries.
 
         With `enumerates` alone. `log_ratio` is ln p(a) p(z | a) / q(z | x, a),
@@ -276,3 +282,17 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
             return codes
         noise = normal(ops.shape(codes), seed, self.compute_dtype)
         return codes + stddev * noise
+
+
+def as_memory(layer: Any) -> Memory:
+    """A memory as it is.
+
+    Raises:
+        UserError: something else.
+    """
+    if not isinstance(layer, Memory):
+        raise UserError(
+            "Expected memory to be a kgpm.layers.Memory (a class to inherit), "
+            f"received {layer!r}."
+        )
+    return layer

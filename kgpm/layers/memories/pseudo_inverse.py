@@ -1,4 +1,4 @@
-"""The memory of the Generative Pseudo-Inverse Memory, and its linear address."""
+"""The memory of GPM: written by a pseudo-inverse, read by an address."""
 
 from typing import Any
 
@@ -201,9 +201,12 @@ class PseudoInverseMemory(Memory):
             # Least squares weighted by w is that of rows scaled by sqrt(w).
             root = ops.sqrt(ops.cast(weights, self.compute_dtype))[..., None]
             codes, keys = root * codes, root * keys
-        mean = self._solve(ops.matmul(keys, self._invert(self.memory_mean)), codes)
+        mean = self._solve(
+            ops.matmul(keys, self._invert(self.memory_mean)), codes
+        )
         for _ in range(self.write_refine_steps):
-            mean = self._solve(ops.matmul(codes, self._invert(mean)), codes)
+            address = ops.matmul(codes, self._invert(mean))
+            mean = self._solve(address, codes)
         return {"mean": mean}
 
     def recall(self, memory: dict[str, Any]) -> dict[str, Any]:

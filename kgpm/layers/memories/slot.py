@@ -256,7 +256,6 @@ class SlotMemory(Memory):
         }
 
 
-
 def _statistics(count: Any, total: Any) -> Any:
     return ops.concatenate([count[..., None], total], axis=-1)
 
