@@ -104,7 +104,7 @@ def _picture_callbacks(
             seed=values.seed,
         )
     ]
-    if job.model.has_memory:
+    if job.model.memory.stores:
         callbacks.append(
             MemoryProjector(job.run.logs, episode, seed=values.seed)
         )

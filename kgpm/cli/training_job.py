@@ -191,7 +191,7 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     print(f"{where} holds the run: metrics.json, metrics.csv, checkpoints.")
     print("Next:")
     for program in ("evaluate", "generate", "denoise"):
-        if program == "generate" and not best.has_prior:
+        if program == "generate" and not best.memory.has_prior:
             continue
         print(f"  python -m kgpm.{program} --model_dir={where}")
     print(f"  tensorboard --logdir {where}")

@@ -6,6 +6,7 @@ from kgpm.layers.bottlenecks.grid_bottleneck import GridBottleneck
 from kgpm.layers.bottlenecks.grid_bottleneck import NoBottleneck
 from kgpm.layers.bottlenecks.pixel_cnn import PixelCNN
 from kgpm.layers.bottlenecks.quantized_bottleneck import QuantizedBottleneck
+from kgpm.layers.bottlenecks.soft_bottleneck import ADDRESSES
 from kgpm.layers.bottlenecks.soft_bottleneck import SoftBottleneck
 from kgpm.layers.bottlenecks.soft_bottleneck import VariationalBottleneck
 from kgpm.layers.bottlenecks.soft_memory import SIMILARITIES
@@ -64,6 +65,7 @@ from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 
 __all__ = [
+    "ADDRESSES",
     "AddressEncoder",
     "AddressPosterior",
     "Addresses",
