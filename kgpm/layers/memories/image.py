@@ -10,7 +10,7 @@ from kgpm.errors import UserError
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
-from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_networks import check_image_shape
 from kgpm.layers.networks.skip_encoder import SkipEncoder
 from kgpm.ops import IMPOSSIBLE
 from kgpm.ops import categorical
