@@ -33,6 +33,10 @@ from kgpm.layers.memories.slot import SlotMemory
 from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.layers.memories.trace_prior import TracePrior
 from kgpm.layers.networks.address_encoder import AddressEncoder
+from kgpm.layers.networks.blocks import NORMALIZATIONS
+from kgpm.layers.networks.blocks import FastGroupNormalization
+from kgpm.layers.networks.blocks import ResidualBlock
+from kgpm.layers.networks.blocks import TransposedConvolution
 from kgpm.layers.networks.by_name import DECODERS
 from kgpm.layers.networks.by_name import ENCODERS
 from kgpm.layers.networks.by_name import make_decoder
@@ -44,24 +48,20 @@ from kgpm.layers.networks.contract import as_decoder
 from kgpm.layers.networks.contract import as_encoder
 from kgpm.layers.networks.entry_decoder import EntryDecoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
-from kgpm.layers.networks.fast_group_normalization import FastGroupNormalization
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.gaussian_head import GaussianHead
-from kgpm.layers.networks.grid_decoder import GridDecoder
-from kgpm.layers.networks.grid_encoder import GridEncoder
-from kgpm.layers.networks.image_decoder import ImageDecoder
-from kgpm.layers.networks.image_encoder import ImageEncoder
-from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.residual_block import NORMALIZATIONS
-from kgpm.layers.networks.residual_block import ResidualBlock
-from kgpm.layers.networks.residual_stack import ResidualStack
+from kgpm.layers.networks.grid_networks import GridDecoder
+from kgpm.layers.networks.grid_networks import GridEncoder
+from kgpm.layers.networks.grid_networks import ResidualStack
+from kgpm.layers.networks.image_networks import ImageDecoder
+from kgpm.layers.networks.image_networks import ImageEncoder
+from kgpm.layers.networks.image_networks import check_image_shape
 from kgpm.layers.networks.skip_decoder import SkipDecoder
 from kgpm.layers.networks.skip_encoder import EncodedImages
 from kgpm.layers.networks.skip_encoder import SkipEncoder
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet
-from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 
 __all__ = [

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kgpm.errors import UserError
+from kgpm.errors import check_sizes
 from kgpm.likelihoods import pixels
 from kgpm.likelihoods.likelihood import Likelihood
 from kgpm.ops import split_seed
@@ -45,11 +46,7 @@ class DiscretizedLogisticMixture(Likelihood):
     name = "discretized_logistic_mixture"
 
     def __init__(self, num_components: int = 10) -> None:
-        if num_components < 1:
-            raise UserError(
-                "Expected num_components to be at least 1, received "
-                f"{num_components}."
-            )
+        check_sizes(num_components=num_components)
         self.num_components = num_components
 
     def num_parameters(self, channels: int) -> int:

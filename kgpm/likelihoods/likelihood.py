@@ -31,6 +31,8 @@ class Likelihood(Configured, abc.ABC):
     dequantization_bits = 0.0
     # Which pixels it can score, to end a sentence with.
     pixels = "in [0, 1]"
+    # Names of what `figures` returns.
+    figure_names: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def num_parameters(self, channels: int) -> int:
@@ -71,6 +73,19 @@ class Likelihood(Configured, abc.ABC):
         """
         del threshold
         return self.mean(parameters)
+
+    def figures(self, images: Any, parameters: Any) -> dict[str, Any]:
+        """What is shown beside the bound, for each image.
+
+        Args:
+            images: `[..., H, W, C]` in [0, 1].
+            parameters: `[..., H, W, P]`.
+
+        Returns:
+            float32 `[...]` for each of `figure_names`.
+        """
+        del images, parameters
+        return {}
 
     def bits_per_dim(self, nats: Any, image_shape: Sequence[int]) -> Any:
         """Turns a negative log-likelihood or bound into bits per dimension.

@@ -7,7 +7,7 @@ from keras import ops
 
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.contract import Encoder
-from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_networks import check_image_shape
 from kgpm.layers.networks.skip_encoder import SkipEncoder
 
 

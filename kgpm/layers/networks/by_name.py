@@ -5,8 +5,8 @@ from typing import Any
 import keras
 
 from kgpm.errors import check_choice
-from kgpm.layers.networks.image_decoder import ImageDecoder
-from kgpm.layers.networks.image_encoder import ImageEncoder
+from kgpm.layers.networks.image_networks import ImageDecoder
+from kgpm.layers.networks.image_networks import ImageEncoder
 from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 

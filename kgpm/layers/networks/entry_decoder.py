@@ -7,10 +7,9 @@ from keras import ops
 
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.contract import Decoder
-from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.image_sizes import scale_widths
-from kgpm.layers.networks.image_sizes import transposed_kernel
-from kgpm.layers.networks.transposed_convolution import TransposedConvolution
+from kgpm.layers.networks.image_networks import check_image_shape
+from kgpm.layers.networks.image_networks import scale_widths
+from kgpm.layers.networks.image_networks import upsampling
 
 _HIDDEN = 256
 
@@ -93,17 +92,11 @@ class EntryDecoder(Decoder):
         ]
         self.upsamplings, self.convolutions = [], []
         for i, (filters, _, after) in enumerate(self.channels):
-            vertical, horizontal = (
-                transposed_kernel(small, large)
-                for small, large in zip(
-                    self.maps[i], self.maps[i + 1], strict=True
-                )
-            )
             self.upsamplings.append(
-                TransposedConvolution(
+                upsampling(
                     filters,
-                    (vertical[0], horizontal[0]),
-                    (vertical[1], horizontal[1]),
+                    self.maps[i],
+                    self.maps[i + 1],
                     dtype=policy,
                     name=f"upsampling_{i}",
                 )

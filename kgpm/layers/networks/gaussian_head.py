@@ -10,6 +10,7 @@ from keras import ops
 from kgpm.configuration import Configured
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import build_chain
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.ops import normal
 
@@ -90,10 +91,6 @@ class GaussianHead(Configured, keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.size = size
-        self.hidden_size = hidden_size
-        self.num_hidden = num_hidden
-        self.activation = activation
-        self.spectral = spectral
         self.initial_scale = initial_scale
         policy = self.dtype_policy
         kind = SpectralDense if spectral else keras.layers.Dense
@@ -111,21 +108,14 @@ class GaussianHead(Configured, keras.layers.Layer):
         )
 
     def build(self, input_shape: tuple) -> None:
-        shape = input_shape
-        for layer in self.hidden:
-            layer.build(shape)
-            shape = (*input_shape[:-1], self.hidden_size)
-        self.output_layer.build(shape)
+        build_chain([*self.hidden, self.output_layer], input_shape)
         self.built = True
 
     def call(
         self, features: Any, training: bool | None = None
     ) -> DiagonalGaussian:
         for layer in self.hidden:
-            if self.spectral:
-                features = layer(features, training=training)
-            else:
-                features = layer(features)
+            features = layer(features, training=training)
         return DiagonalGaussian.of(
             self.output_layer(features), self.initial_scale
         )

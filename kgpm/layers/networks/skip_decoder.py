@@ -7,10 +7,10 @@ from keras import ops
 
 from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
-from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.image_sizes import scale_widths
-from kgpm.layers.networks.image_sizes import transposed_kernel
-from kgpm.layers.networks.transposed_convolution import TransposedConvolution
+from kgpm.layers.networks.blocks import TransposedConvolution
+from kgpm.layers.networks.image_networks import check_image_shape
+from kgpm.layers.networks.image_networks import scale_widths
+from kgpm.layers.networks.image_networks import transposed_kernel
 
 _HIDDEN = 256
 

@@ -1,5 +1,6 @@
 """A convolutional encoder that hands out its maps."""
 
+import math
 from typing import Any
 from typing import NamedTuple
 
@@ -8,8 +9,9 @@ from keras import ops
 
 from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
-from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.image_sizes import scale_widths
+from kgpm.layers.networks.blocks import build_chain
+from kgpm.layers.networks.image_networks import check_image_shape
+from kgpm.layers.networks.image_networks import scale_widths
 
 
 class EncodedImages(NamedTuple):
@@ -63,8 +65,6 @@ class SkipEncoder(Configured, keras.layers.Layer):
         check_sizes(feature_size=feature_size)
         fine, coarse = scale_widths(width, 2)
         super().__init__(**kwargs)
-        self.feature_size = feature_size
-        self.width = width
         self.convolutions = [
             keras.layers.Conv2D(
                 filters,
@@ -94,11 +94,8 @@ class SkipEncoder(Configured, keras.layers.Layer):
         )
 
     def build(self, input_shape: tuple | None = None) -> None:
-        shape = (None, *self.image_shape)
-        for layer in self.convolutions:
-            layer.build(shape)
-            shape = layer.compute_output_shape(shape)
-        self.dense.build((None, shape[1] * shape[2] * shape[3]))
+        shape = build_chain(self.convolutions, (None, *self.image_shape))
+        self.dense.build((None, math.prod(shape[1:])))
         self.built = True
 
     def call(self, images: Any) -> EncodedImages:
@@ -108,9 +105,7 @@ class SkipEncoder(Configured, keras.layers.Layer):
         for layer in self.convolutions:
             hidden = layer(hidden)
             maps.append(hidden)
-        flat = ops.reshape(
-            hidden, (-1, hidden.shape[1] * hidden.shape[2] * hidden.shape[3])
-        )
+        flat = ops.reshape(hidden, (-1, math.prod(hidden.shape[1:])))
         features, *skips = (
             ops.reshape(part, (*leading, *part.shape[1:]))
             for part in (self.dense(flat), maps[2], maps[4])

@@ -1,17 +1,19 @@
 """A plain stack of transposed convolutions, from a vector to a map."""
 
 import itertools
+import math
 from typing import Any
 
 import keras
-from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import TransposedConvolution
+from kgpm.layers.networks.blocks import build_chain
+from kgpm.layers.networks.blocks import call_chain
 from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
-from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.transposed_convolution import TransposedConvolution
+from kgpm.layers.networks.image_networks import check_image_shape
 
 # Side -> (kernel, stride) of each layer: 1-4-10-13-28, 1-5-12-15-32 and
 # 1-7-11-25-29-60-63-64.
@@ -94,10 +96,7 @@ class TransposedDecoder(Decoder):
             code_size=code_size, num_parameters=num_parameters, width=width
         )
         super().__init__(**kwargs)
-        self.image_shape = shape
         self.code_size = code_size
-        self.num_parameters = num_parameters
-        self.width = width
         vertical = transposed_layers(shape[0])
         horizontal = transposed_layers(shape[1])
         if len(vertical) != len(horizontal):
@@ -110,40 +109,30 @@ class TransposedDecoder(Decoder):
         channels = [max(4 * width >> i, 1) for i in range(count - 1)]
         channels.append(num_parameters)
         # On a single pixel a transposed convolution is a dense layer.
-        self.first_map = (vertical[0][0], horizontal[0][0], channels[0])
-        self.stem = keras.layers.Dense(
-            self.first_map[0] * self.first_map[1] * self.first_map[2],
-            dtype=policy,
-            name="stem",
-        )
-        self.norms = [
-            EvoNormS0(dtype=policy, name=f"norm_{i}") for i in range(count - 1)
+        first = (vertical[0][0], horizontal[0][0], channels[0])
+        chain = [
+            keras.layers.Dense(math.prod(first), dtype=policy, name="stem"),
+            keras.layers.Reshape(first, dtype=policy),
         ]
-        self.upsamplings = [
-            _upsampling(
-                channels[i],
-                (vertical[i][0], horizontal[i][0]),
-                vertical[i][1],
-                dtype=policy,
-                name=f"upsampling_{i}",
-            )
-            for i in range(1, count)
-        ]
+        for i in range(1, count):
+            chain += [
+                EvoNormS0(dtype=policy, name=f"norm_{i - 1}"),
+                _upsampling(
+                    channels[i],
+                    (vertical[i][0], horizontal[i][0]),
+                    vertical[i][1],
+                    dtype=policy,
+                    name=f"upsampling_{i}",
+                ),
+            ]
+        self.chain = chain
 
     def build(self, input_shape: tuple | None = None) -> None:
-        self.stem.build((None, self.code_size))
-        shape = (None, *self.first_map)
-        for norm, upsampling in zip(self.norms, self.upsamplings, strict=True):
-            norm.build(shape)
-            upsampling.build(shape)
-            shape = upsampling.compute_output_shape(shape)
+        build_chain(self.chain, (None, self.code_size))
         self.built = True
 
     def decode(self, latents: Any, training: bool | None) -> Any:
-        hidden = ops.reshape(self.stem(latents), (-1, *self.first_map))
-        for norm, upsampling in zip(self.norms, self.upsamplings, strict=True):
-            hidden = upsampling(norm(hidden))
-        return hidden
+        return call_chain(self.chain, latents)
 
 
 def _upsampling(
