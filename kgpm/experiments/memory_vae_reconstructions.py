@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kgpm.cli import flags
-from kgpm.cli.training_job import load_split
+from kgpm.cli.images import load_split
 from kgpm.experiments.memory_vae_runs import base_flags
 from kgpm.experiments.memory_vae_runs import train_variants
 from kgpm.files import atomic_path
