@@ -22,6 +22,8 @@ from kgpm.layers.memories.dynamic_kanerva import DynamicKanervaMemory
 from kgpm.layers.memories.gaussian_latent import GaussianLatent
 from kgpm.layers.memories.image import ImageMemory
 from kgpm.layers.memories.kanerva import KanervaMemory
+from kgpm.layers.memories.keyed import KeyedMemory
+from kgpm.layers.memories.matrix_normal import MatrixNormalMemory
 from kgpm.layers.memories.memory import Draw
 from kgpm.layers.memories.memory import Memory
 from kgpm.layers.memories.memory import as_memory
@@ -93,6 +95,8 @@ __all__ = [
     "ImageEncoder",
     "ImageMemory",
     "KanervaMemory",
+    "KeyedMemory",
+    "MatrixNormalMemory",
     "Memory",
     "NORMALIZATIONS",
     "NoBottleneck",

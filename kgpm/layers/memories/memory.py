@@ -81,7 +81,7 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
     # Whether an image in its own memory is explained by itself: then training
     # and validation score each image under the others.
     explains_itself = False
-    # Whether reads can be summed over all addresses: `sample_at`.
+    # Whether reads can be summed over all addresses: `sample_address`.
     enumerates = False
     # Why terms do not bound -log p(x | memory), if so.
     why_no_bound = ""
@@ -186,7 +186,7 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
             "VariationalMemoryVAE and VQVAE have one."
         )
 
-    def sample_at(
+    def sample_address(
         self, codes: Any, memory: Any, address: Any, seed: Any
     ) -> Draw:
         """Latents at one and the same address of all queries.
@@ -197,7 +197,7 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         raise NotImplementedError
 
     def num_addresses(self, memory: Any) -> int:
-        """How many addresses `sample_at` takes."""
+        """How many addresses `sample_address` takes."""
         raise NotImplementedError
 
     def leave_each_out(self, codes: Any, memory: Any) -> Any:
