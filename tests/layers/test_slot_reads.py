@@ -9,7 +9,7 @@ from scipy import special
 
 from kgpm import UserError
 from kgpm.layers import SlotMemory
-from tests.layers.layer_cases import noise
+from tests.layers.layer_checks import noise
 
 tfd = tfp.distributions
 # Wide enough that no address is certain.
