@@ -218,11 +218,13 @@ class LatentModel(Configured, BoundModel):
             images, [*draws.values()], pixel_seed, training
         )
         names = [*draws][1:]
+        if KL_MEMORY in self.term_names:
+            terms.update(self.memory.costs(memory, weights))
+        if auxiliary:
+            terms.update(draw.losses)
         return {
             **terms,
             **{n: nelbo(t) for n, t in zip(names, others, strict=True)},
-            **(draw.losses if auxiliary else {}),
-            **self.memory.costs(memory, weights),
         }
 
     def explain(
