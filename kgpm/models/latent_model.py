@@ -39,6 +39,7 @@ _OF_DEFAULTS = {
 _PARTS = ("encoder", "memory", "decoder")
 
 
+@keras.saving.register_keras_serializable(package="kgpm")
 class LatentModel(Configured, BoundModel):
     """A generative memory model: an encoder, a memory, a decoder, a likelihood.
 
