@@ -199,10 +199,13 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
 def _optimizer(
     values: flags.FlagValues, model: keras.Model, steps: int
 ) -> keras.optimizers.Optimizer:
+    warmup_epochs = values.warmup_epochs
+    if warmup_epochs is None:
+        warmup_epochs = min(1.0, values.epochs / 2)
     rate = learning_rate_schedule(
         values.learning_rate,
         total_steps=values.epochs * steps,
-        warmup_steps=round(values.warmup_epochs * steps),
+        warmup_steps=round(warmup_epochs * steps),
         schedule=values.schedule,
     )
     return make_optimizer(
