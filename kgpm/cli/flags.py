@@ -55,9 +55,7 @@ def row(name: str) -> Flag:
 
 def flags_in_group(values: FlagValues, group: str) -> list[DefinedFlag]:
     """Returns the flags of one of `GROUPS`, in the order of definition."""
-    return cast(
-        list[DefinedFlag], values.flags_by_module_dict().get(group, [])
-    )
+    return cast(list[DefinedFlag], values.flags_by_module_dict().get(group, []))
 
 
 def value_of(values: FlagValues, name: str) -> Any:

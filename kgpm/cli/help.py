@@ -21,32 +21,29 @@ def help_text(program: str, values: flags.FlagValues, description: str) -> str:
         values: the program's flags, parsed.
         description: of the program.
     """
-    usage = f"Usage: python -m {program} --flag=value"
+    command = f"python -m {program}"
     if "model" in values and values["model"].present:
-        model = values.model
-        return "\n\n".join(
-            [
-                f"The flags of --model={model} ({MODELS[model]}).",
-                _group(values, "model", model),
-                f"python -m {program} --help shows all others.",
-            ]
-        )
-    groups = (_group(values, group) for group in flags.GROUPS)
-    notes = ["Any flag can also stand in a file, one a line: --flagfile=FILE."]
+        heading = f"--model={values.model}: {MODELS[values.model]}. Its flags:"
+        lines = _entries(values, "model", values.model)
+        rest = f"{command} --help shows all others."
+        return "\n".join([heading, "", *lines, "", rest])
+    parts = [description.strip(), f"Usage: {command} --flag=value"]
+    for group in flags.GROUPS:
+        if lines := _entries(values, group):
+            parts.append("\n".join([f"{group}:", *lines]))
     if "model" in values:
-        notes.insert(
-            0,
-            f"python -m {program} --help --model=vma shows the flags of that "
-            "model.",
+        parts.append(
+            f"{command} --help --model=vma shows the flags of that model."
         )
-    return "\n\n".join(
-        [description.strip(), usage, *filter(None, groups), "\n".join(notes)]
+    parts.append(
+        "Any flag can also stand in a file, one a line: --flagfile=FILE."
     )
+    return "\n\n".join(parts)
 
 
-def _group(
+def _entries(
     values: flags.FlagValues, group: str, model: str | None = None
-) -> str:
+) -> list[str]:
     """The lines of a group, of models only the flags that `model` takes."""
     lines = []
     for flag in flags.flags_in_group(values, group):
@@ -55,10 +52,11 @@ def _group(
             lines += _entry("--model", f"{row.meaning} (default {row.default})")
             for name, title in MODELS.items():
                 lines += _entry(f"    {name}", title)
-        elif not row.defaults or model in row.defaults:
-            if row.name != "model":
-                lines += _entry(_name(row), _text(row, model))
-    return "\n".join([f"{group}:", *lines]) if lines else ""
+        elif row.name != "model" and (
+            not row.defaults or model in row.defaults
+        ):
+            lines += _entry(_name(row), _text(row, model))
+    return lines
 
 
 def _name(row: Flag) -> str:

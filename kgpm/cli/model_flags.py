@@ -10,17 +10,17 @@ from kgpm.cli.flag import Flag
 MODELS = {
     "gpm": "Generative Pseudo-Inverse Memory",
     "sequential_gpm": "GPM written image by image (Kalman)",
-    "slot_vae": "a memory of slots, of which one explains an image",
+    "slot_vae": "slot memory VAE, a slot explains an image",
     "km": "Kanerva Machine",
     "dkm": "Dynamic Kanerva Machine",
     "kpp": "Kanerva++",
-    "kpp_dense": "its ablation, a dense prior in place of the memory",
+    "kpp_dense": "Kanerva++ with a dense prior for its memory",
     "vma": "Variational Memory Addressing",
-    "vae": "variational autoencoder, nothing written",
-    "memory_vae": "learned memory, soft read",
-    "variational_memory_vae": "learned memory, addresses drawn",
+    "vae": "variational autoencoder, without a memory",
+    "memory_vae": "external-memory VAE, soft read",
+    "variational_memory_vae": "external-memory VAE, addresses drawn",
     "vq_vae": "VQ-VAE, nearest codes",
-    "grid_autoencoder": "the last three without their bottleneck",
+    "grid_autoencoder": "VQ-VAE without its bottleneck",
 }
 
 # Those that share arguments.
