@@ -12,7 +12,7 @@ from kgpm.errors import did_you_mean
 
 # Each flag by the values of it with which something has an effect; without
 # values any but 0 and none.
-Condition = Mapping[str, tuple[str, ...]]
+Condition = Mapping[str, tuple[str | None, ...]]
 
 
 @dataclasses.dataclass(frozen=True)

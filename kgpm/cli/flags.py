@@ -91,10 +91,8 @@ def check_effects(values: FlagValues) -> None:
             unmet = _unmet(values, flag) if flag.present else None
             if unmet is None:
                 continue
-            found = {name: value_of(values, name) for name in unmet}
             received = ", ".join(
-                f"no --{name}" if value is None else f"--{name}={value}"
-                for name, value in found.items()
+                _typed(name, value_of(values, name)) for name in unmet
             )
             raise UserError(
                 f"Expected --{flag.name} with {as_text(unmet)} only, where it "
@@ -105,9 +103,15 @@ def check_effects(values: FlagValues) -> None:
 def as_text(condition: Condition) -> str:
     """What a flag goes with, as it is typed."""
     return " or ".join(
-        f"--{name}={' or '.join(wanted)}" if wanted else f"--{name}"
+        _typed(name, " or ".join(filter(None, wanted)) or None)
+        if wanted
+        else f"--{name}"
         for name, wanted in condition.items()
     )
+
+
+def _typed(name: str, value: Any) -> str:
+    return f"no --{name}" if value is None else f"--{name}={value}"
 
 
 def _unmet(values: FlagValues, flag: DefinedFlag) -> Condition | None:

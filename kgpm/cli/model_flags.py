@@ -30,8 +30,10 @@ _WRITING = (*_GPM, "slot_vae", *_KANERVA)
 _CODES = (*_WRITING, "vae")
 _KPP = ("kpp", "kpp_dense")
 _SOFT = ("memory_vae", "variational_memory_vae")
-_GRID = (*_SOFT, "vq_vae", "grid_autoencoder")
+GRID = (*_SOFT, "vq_vae", "grid_autoencoder")
 _VMA = ("vma",)
+# Of Kanerva++'s memory, and of the one that its ablation matches.
+_MATCHED = {"model": ("kpp",), "projection_size": (None,)}
 
 # fmt: off
 MODEL = (
@@ -39,7 +41,7 @@ MODEL = (
     Flag("likelihood",
          ("bernoulli", "gaussian", "fixed_gaussian", "discretized_logistic",
           "discretized_logistic_mixture"),
-         {(*_CODES, *_KPP, *_VMA): "bernoulli", _GRID: "fixed_gaussian"},
+         {(*_CODES, *_KPP, *_VMA): "bernoulli", GRID: "fixed_gaussian"},
          "Distribution of the pixels given the decoder's output."),
     Flag("data_variance", "float", {tuple(MODELS): None},
          "Variance of the pixels on [0, 1], to which NMSE is relative.",
@@ -47,7 +49,9 @@ MODEL = (
          goes_with={"likelihood": ("fixed_gaussian",)}, least=0.0),
     Flag("memory_size", "integer", {_WRITING: 32, _KPP: 64, _SOFT: 512},
          "Rows of the memory (K); of Kanerva++ the side of the square of its "
-         "cells.", least=1),
+         "cells.",
+         goes_with={"model": (*_WRITING, "kpp", *_SOFT),
+                    "projection_size": (None,)}, least=1),
     Flag("code_size", "integer", {_CODES: 100, _KPP: 512},
          "Dimension of a code (C).", least=1),
     Flag("latent_size", "integer", {_KPP: 100, _VMA: 64},
@@ -60,10 +64,10 @@ MODEL = (
          {_CODES: "residual", _KPP: "transposed"},
          "Small residual network, or plain transposed convolutions."),
     Flag("width", "integers",
-         {_CODES: 16, _KPP: 64, _VMA: (48, 64), _GRID: (64, 128)},
+         {_CODES: 16, _KPP: 64, _VMA: (48, 64), GRID: (64, 128)},
          "Channels of the encoder and decoder: one number, or for the "
          "residual networks one per scale, finest first, such as 32,64,128."),
-    Flag("num_blocks", "integer", {_CODES: 1, (*_KPP, *_GRID): 2},
+    Flag("num_blocks", "integer", {_CODES: 1, (*_KPP, *GRID): 2},
          "Residual blocks at each scale of the encoder and decoder.",
          least=0),
     Flag("normalization", ("group", "none"), {(*_CODES, *_KPP): "group"},
@@ -81,7 +85,7 @@ MODEL = (
          "Standard deviation of a code about what the memory predicts, or "
          "where it starts.", least=0.0),
     Flag("learn_observation_noise", "boolean",
-         {("sequential_gpm", "dkm"): False, ("km",): True},
+         {("dkm",): False, ("km",): True},
          "Learn the observation noise."),
     Flag("learn_prior", "boolean", {("sequential_gpm", *_KANERVA): True},
          "Learn the memory's prior."),
@@ -91,7 +95,7 @@ MODEL = (
     Flag("posterior", ("analytic", "per_slot"), {_GPM: "analytic"},
          "Covariance of the address's posterior: that of the exact Gaussian "
          "or a learned variance for each slot."),
-    Flag("num_inner_reads", "integer", {_GPM: 0},
+    Flag("num_inner_reads", "integer", {("gpm",): 0},
          "Reads inside the likelihood: decode, encode, project on the "
          "memory's rows (the attractor read).", least=0),
     Flag("write_refine_steps", "integer", {("gpm",): 0},
@@ -127,9 +131,10 @@ MODEL = (
     Flag("num_reads", "integer", {_KPP: 2}, "Windows that a read takes.",
          least=1),
     Flag("memory_channels", "integer", {_KPP: 3},
-         "Channels of a cell of the memory.", least=1),
+         "Channels of a cell of the memory.", goes_with=_MATCHED, least=1),
     Flag("window_size", "integer", {_KPP: 32},
-         "Points along each side of a window, at most memory_size.", least=2),
+         "Points along each side of a window, at most memory_size.",
+         goes_with=_MATCHED, least=2),
     Flag("key_transform", ("literal", "bounded"), {("kpp",): "literal"},
          "Take keys as scale and shift of a window, or keep windows inside "
          "the memory."),
@@ -137,7 +142,7 @@ MODEL = (
          "Activation in the networks of keys and latents."),
     Flag("projection_size", "integer", {("kpp_dense",): None},
          "Units of the dense prior.",
-         unset="as many as match the parameters of kpp", least=1),
+         unset="as many as match the memory of kpp", least=1),
 
     # Variational Memory Addressing.
     Flag("feature_size", "integer", {_VMA: 128}, "Features of an image.",
@@ -161,7 +166,7 @@ MODEL = (
          goes_with={"address_gradient": ("vimco",)}),
 
     # Grids of vectors through a bottleneck.
-    Flag("embedding_dim", "integer", {_GRID: 64},
+    Flag("embedding_dim", "integer", {GRID: 64},
          "Length of a code or memory row.", least=1),
     Flag("similarity", ("l2", "cosine", "reference"), {_SOFT: "l2"},
          "How rows are compared with a vector; reference has the published "
@@ -186,9 +191,9 @@ MODEL = (
     Flag("prior_blocks", "integer", {("vq_vae",): 4},
          "Blocks of the PixelCNN.", goes_with={"prior": ("pixel_cnn",)},
          least=1),
-    Flag("residual_width", "integer", {_GRID: 32},
+    Flag("residual_width", "integer", {GRID: 32},
          "Channels inside the residual blocks.", least=1),
-    Flag("share_blocks", "boolean", {_GRID: False},
+    Flag("share_blocks", "boolean", {GRID: False},
          "Give all residual blocks the same weights, as a slip of published "
          "code has it."),
 
