@@ -77,43 +77,51 @@ def make_model(
             variance = data_variance()
         if variance is not None:
             likelihood = likelihoods.FixedGaussian(variance)
+    # Left to the part, so that it is the same whether or not these have an
+    # effect.
+    left = {
+        flag.name
+        for flag in flags.flags_in_group(values, "model")
+        if flag.row.goes_with and flag.value is None
+    }
     taken: set[str] = set()
 
-    def make(kind: Any, **further: Any) -> Any:
-        names = inspect.signature(kind.__init__).parameters
-        taken.update(names)
-        arguments = {
-            name: value
-            for name, value in {**given, **further}.items()
-            if name in names or name == "name"
-        }
+    def make(kind: Any, name: str, **fixed: Any) -> Any:
+        arguments = {"name": name}
+        for each, parameter in inspect.signature(
+            kind.__init__
+        ).parameters.items():
+            taken.add(each)
+            optional = parameter.default is not parameter.empty
+            if each in fixed:
+                arguments[each] = fixed[each]
+            elif each in given and not (each in left and optional):
+                arguments[each] = given[each]
         return kind(**arguments)
 
     encoder = make(
         _ENCODERS[encoder_name],
+        "encoder",
         image_shape=image_shape,
         stem="small" if encoder_name == "tsm_resnet_small" else "standard",
-        name="encoder",
     )
     decoder = make(
         _DECODERS[decoder_name],
+        "decoder",
         image_shape=image_shape,
         # Of a latent, which is as long as a code where it has no size.
         code_size=given.get("latent_size", given.get("code_size")),
         num_parameters=likelihood.num_parameters(image_shape[-1]),
-        name="decoder",
     )
-    parts = {"encoder": encoder, "decoder": decoder}
     kind = _MEMORIES[model]
     if kind is layers.DenseMemory and "projection_size" not in given:
-        memory = kind.matching(make(layers.BlockMemory), name="memory")
-    else:
-        memory = make(
-            kind,
-            encoder=encoder,
-            grid_shape=getattr(encoder, "grid_shape", None),
-            name="memory",
+        memory = kind.matching(
+            make(layers.BlockMemory, "matched"), name="memory"
         )
+    else:
+        grid_shape = getattr(encoder, "grid_shape", None)
+        memory = make(kind, "memory", encoder=encoder, grid_shape=grid_shape)
+    parts = {"encoder": encoder, "memory": memory, "decoder": decoder}
     if getattr(memory, "encoder", None) is encoder:
         # The model takes it from there.
         del parts["encoder"]
@@ -122,7 +130,6 @@ def make_model(
     }
     return models.MODELS[model](
         image_shape=image_shape,
-        memory=memory,
         likelihood=likelihood,
         **parts,
         **of_the_model,
