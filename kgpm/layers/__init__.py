@@ -39,10 +39,6 @@ from kgpm.layers.networks.blocks import NORMALIZATIONS
 from kgpm.layers.networks.blocks import FastGroupNormalization
 from kgpm.layers.networks.blocks import ResidualBlock
 from kgpm.layers.networks.blocks import TransposedConvolution
-from kgpm.layers.networks.by_name import DECODERS
-from kgpm.layers.networks.by_name import ENCODERS
-from kgpm.layers.networks.by_name import make_decoder
-from kgpm.layers.networks.by_name import make_encoder
 from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.contract import Encoder
 from kgpm.layers.networks.contract import PerImage
@@ -74,13 +70,11 @@ __all__ = [
     "BlockMemory",
     "CategoricalRead",
     "CodePerplexity",
-    "DECODERS",
     "Decoder",
     "DenseMemory",
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
-    "ENCODERS",
     "EncodedImages",
     "Encoder",
     "EntryDecoder",
@@ -129,7 +123,5 @@ __all__ = [
     "as_encoder",
     "as_memory",
     "check_image_shape",
-    "make_decoder",
-    "make_encoder",
     "perplexity",
 ]
