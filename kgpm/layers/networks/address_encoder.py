@@ -56,7 +56,6 @@ class AddressEncoder(Encoder):
         # Images are handed on as they are.
         self.autocast = False
         self.feature_size = feature_size
-        self.address_size = address_size
         self.encoders = [
             SkipEncoder(
                 self.image_shape,
