@@ -99,7 +99,7 @@ def bare_functions(model: Any) -> dict[str, Callable[..., Any]]:
             memory_of(i), i["num_samples"], i["steps"], i["seed"]
         ),
         "write": lambda **i: model.write(i["episode"]),
-        "prior": lambda **i: model.prior_memory(i["batch_size"]),
+        "prior": lambda **i: model.memory.prior(i["batch_size"]),
         "update": lambda **i: changed(model.update, i),
         "forget": lambda **i: changed(model.forget, i),
     }

@@ -20,6 +20,9 @@ from kgpm.cli import stored_run_flags
 from kgpm.cli.flag_groups import definers
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
+from kgpm.data import CORRUPTIONS
+from kgpm.data import get_corruption
+from kgpm.data import make_corruption
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -33,21 +36,23 @@ def define_flags(values: flags.FlagValues) -> None:
     string(
         "noise",
         "salt_and_pepper",
-        "Corruption: salt_and_pepper, block, rotate, gaussian, speckle, "
-        "poisson.",
+        f"Corruption: {', '.join(CORRUPTIONS)}.",
     )
+    levels = [
+        f"{name}: {noise.label} ({noise.for_images((28, 28)).default:g})"
+        for name, noise in CORRUPTIONS.items()
+    ]
     real(
         "level",
         None,
-        "Its strength: share of pixels (salt_and_pepper), side in pixels "
-        "(block), largest angle in degrees (rotate), standard deviation "
-        "(gaussian, speckle), photons of a white pixel (poisson). Without it "
-        "0.15, 12/28 of the side, 45, 0.5, 0.5, 4.",
+        "Its strength, in brackets what it is without this flag for images of "
+        f"28 x 28 pixels. {'; '.join(levels)}.",
     )
     real(
         "block_value",
-        0.0,
-        "What a block is filled with, from 0 (black) to 1 (white).",
+        None,
+        "What a block is filled with, from 0 (black, as without this flag) to "
+        "1 (white); --noise=block only.",
         lower_bound=0.0,
         upper_bound=1.0,
     )
@@ -62,7 +67,6 @@ def main(values: flags.FlagValues) -> None:
 
     from kgpm.cli.stored_run import evaluation_batches
     from kgpm.cli.stored_run import open_run
-    from kgpm.data import noises
     from kgpm.evaluation.retrieval import is_binary
     from kgpm.evaluation.retrieval import measure_retrieval
     from kgpm.evaluation.retrieval_report import retrieval_panels
@@ -72,10 +76,9 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.pictures import image_rows
 
     model, images = open_run(values)
-    level = values.level
-    if level is None:
-        level = noises.default_level(values.noise, model.image_shape)
-    corrupt = noises.make_corruption(
+    noise = get_corruption(values.noise).for_images(model.image_shape)
+    level = noise.default if values.level is None else values.level
+    corrupt = make_corruption(
         values.noise,
         level,
         binary=is_binary(model),

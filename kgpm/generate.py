@@ -69,7 +69,7 @@ def main(values: flags.FlagValues) -> None:
     )
     path = Path(values.output or Path(values.model_dir) / "generate.png")
     times = f", each {values.repeat_written} times"
-    shown = "written" if model.has_memory else "beside (no memory)"
+    shown = "written" if model.memory.stores else "beside (no memory)"
     drawing.sheet(
         path=path,
         title=(

@@ -191,6 +191,7 @@ def test_denoise_prints_and_writes_its_numbers(
         ("denoise", ["--level=1.5"], "fraction"),
         ("denoise", ["--noise=block", "--level=99"], "size"),
         ("denoise", ["--noise=block", "--block_value=0.5"], "0 or 1"),
+        ("denoise", ["--block_value=1"], "noise=block only"),
         ("denoise", ["--num_steps=0"], "num_steps"),
         ("denoise", ["--threshold=2"], "threshold"),
         ("generate", ["--num_samples=0"], "num_samples"),

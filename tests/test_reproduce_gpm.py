@@ -9,7 +9,6 @@ import pytest
 
 from kgpm import data
 from kgpm import ops
-from kgpm.data import noises
 from kgpm.evaluation.retrieval import measure_retrieval
 from kgpm.models import GPM
 from kgpm.models import VAE
@@ -114,7 +113,7 @@ def test_denoising(runs, monkeypatch, capfd):
     retrieval = measure_retrieval(
         model,
         batches,
-        noises.make_corruption("salt_and_pepper", 0.2, binary=True),
+        data.make_corruption("salt_and_pepper", 0.2, binary=True),
         num_steps=2,
         num_images=20,
     )

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from kgpm.cli import flags
-from kgpm.data.noises import default_level
-from kgpm.data.noises import make_corruption
+from kgpm.data import get_corruption
+from kgpm.data import make_corruption
 from kgpm.evaluation.retrieval import is_binary
 from kgpm.training.callbacks.averaged_weights import AveragedWeights
 from kgpm.training.callbacks.checkpoint import Checkpoint
@@ -90,10 +90,9 @@ def _picture_callbacks(
     if not values.log_images_every:
         return []
     episode = next(iter(job.validation))["images"][0]
+    noise = get_corruption(_LOGGED_NOISE).for_images(job.train.image_shape)
     corrupt = make_corruption(
-        _LOGGED_NOISE,
-        default_level(_LOGGED_NOISE, job.train.image_shape),
-        binary=is_binary(job.model),
+        _LOGGED_NOISE, noise.default, binary=is_binary(job.model)
     )
     callbacks: list[keras.callbacks.Callback] = [
         ImageLogger(
@@ -104,7 +103,7 @@ def _picture_callbacks(
             seed=values.seed,
         )
     ]
-    if job.model.has_memory:
+    if job.model.memory.stores:
         callbacks.append(
             MemoryProjector(job.run.logs, episode, seed=values.seed)
         )

@@ -8,15 +8,15 @@ import tensorflow as tf
 
 from kgpm.data.augmentation import augment
 from kgpm.data.augmentation import check_augmentations
-from kgpm.data.checks import check_count
 from kgpm.data.episode_orders import EpisodeOrder
 from kgpm.data.episode_orders import order_by_class
 from kgpm.data.episode_orders import order_of_any_class
 from kgpm.data.image_set import ImageSet
 from kgpm.data.loading import load_images
-from kgpm.data.pixels import gather_pixels
+from kgpm.data.preprocessing import gather_pixels
 from kgpm.data.sources import SPLIT_SEED
 from kgpm.errors import UserError
+from kgpm.errors import check_count
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 
@@ -110,8 +110,8 @@ def episodes(
     check_count("first_epoch", first_epoch, least=0)
     if first_epoch and not repeat:
         raise UserError(
-            "Expected repeat=True with first_epoch, got repeat=False, whose "
-            "epochs have no number; pass repeat=True."
+            "Expected repeat=True with first_epoch, received repeat=False, "
+            "whose epochs have no number; pass repeat=True."
         )
     if isinstance(source, ImageSet):
         options = {

@@ -1,23 +1,34 @@
 """Keras layers: memories, posteriors, encoders and decoders."""
 
-from kgpm.layers.arguments import arguments_of
+from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
+from kgpm.layers.bottlenecks.code_perplexity import perplexity
+from kgpm.layers.bottlenecks.grid_bottleneck import GridBottleneck
+from kgpm.layers.bottlenecks.grid_bottleneck import NoBottleneck
 from kgpm.layers.bottlenecks.pixel_cnn import PixelCNN
+from kgpm.layers.bottlenecks.quantized_bottleneck import QuantizedBottleneck
+from kgpm.layers.bottlenecks.soft_bottleneck import ADDRESSES
+from kgpm.layers.bottlenecks.soft_bottleneck import SoftBottleneck
+from kgpm.layers.bottlenecks.soft_bottleneck import VariationalBottleneck
 from kgpm.layers.bottlenecks.soft_memory import SIMILARITIES
 from kgpm.layers.bottlenecks.soft_memory import SoftMemory
 from kgpm.layers.bottlenecks.vector_quantizer import Quantized
 from kgpm.layers.bottlenecks.vector_quantizer import VectorQuantizer
 from kgpm.layers.bottlenecks.vector_quantizer_ema import VectorQuantizerEMA
-from kgpm.layers.memories.address_posterior import AddressPosterior
 from kgpm.layers.memories.block import BlockMemory
 from kgpm.layers.memories.categorical_read import Addresses
 from kgpm.layers.memories.categorical_read import CategoricalRead
 from kgpm.layers.memories.dense import DenseMemory
-from kgpm.layers.memories.draw import Draw
 from kgpm.layers.memories.dynamic_kanerva import DynamicKanervaMemory
+from kgpm.layers.memories.gaussian_latent import GaussianLatent
 from kgpm.layers.memories.image import ImageMemory
 from kgpm.layers.memories.kanerva import KanervaMemory
+from kgpm.layers.memories.memory import Draw
+from kgpm.layers.memories.memory import Memory
+from kgpm.layers.memories.memory import as_memory
 from kgpm.layers.memories.ordering_lstm import OrderingLSTM
+from kgpm.layers.memories.pseudo_inverse import AddressPosterior
 from kgpm.layers.memories.pseudo_inverse import PseudoInverseMemory
+from kgpm.layers.memories.sequential import SequentialMemory
 from kgpm.layers.memories.slot import SlotMemory
 from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.layers.memories.trace_prior import TracePrior
@@ -54,11 +65,13 @@ from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 
 __all__ = [
+    "ADDRESSES",
     "AddressEncoder",
     "AddressPosterior",
     "Addresses",
     "BlockMemory",
     "CategoricalRead",
+    "CodePerplexity",
     "DECODERS",
     "Decoder",
     "DenseMemory",
@@ -72,24 +85,31 @@ __all__ = [
     "EvoNormS0",
     "FastGroupNormalization",
     "GaussianHead",
+    "GaussianLatent",
+    "GridBottleneck",
     "GridDecoder",
     "GridEncoder",
     "ImageDecoder",
     "ImageEncoder",
     "ImageMemory",
     "KanervaMemory",
+    "Memory",
     "NORMALIZATIONS",
+    "NoBottleneck",
     "OrderingLSTM",
     "PerImage",
     "PixelCNN",
     "PseudoInverseMemory",
     "Quantized",
+    "QuantizedBottleneck",
     "ResidualBlock",
     "ResidualStack",
     "SIMILARITIES",
+    "SequentialMemory",
     "SkipDecoder",
     "SkipEncoder",
     "SlotMemory",
+    "SoftBottleneck",
     "SoftMemory",
     "SoftmaxRead",
     "SpectralDense",
@@ -98,12 +118,14 @@ __all__ = [
     "TracePrior",
     "TransposedConvolution",
     "TransposedDecoder",
+    "VariationalBottleneck",
     "VectorQuantizer",
     "VectorQuantizerEMA",
-    "arguments_of",
     "as_decoder",
     "as_encoder",
+    "as_memory",
     "check_image_shape",
     "make_decoder",
     "make_encoder",
+    "perplexity",
 ]

@@ -39,11 +39,6 @@ class BoundModel(keras.Model):
     kl_weights: Mapping[str, float] = {}
 
     @property
-    def why_no_bound(self) -> str:
-        """Why `nelbo` of the terms does not bound -log p(x | memory), if so."""
-        return ""
-
-    @property
     def monitor(self) -> str:
         """Which figure tells the best epoch, lowest first."""
         return "nelbo"

@@ -8,6 +8,7 @@ from kgpm import data
 from kgpm import train
 from kgpm.cli import flags
 from kgpm.cli import training_job
+from kgpm.cli.images import load_split
 from kgpm.cli.main import parse
 from kgpm.cli.stored_run import evaluation_batches
 
@@ -53,7 +54,7 @@ def test_stored_runs_are_scored_with_as_many(tmp_path):
     """359 digits: 18 episodes of any class, 19 of two of each class."""
     for arguments, expected in (((), 18), (("--classes_per_episode=10",), 19)):
         values = parsed(tmp_path, *arguments)
-        images = training_job.load_split(values, "test")
+        images = load_split(values, "test")
         batches = evaluation_batches(values, images, 4)
         weights = np.concatenate([batch["weights"] for batch in batches])
         assert len(weights) == expected

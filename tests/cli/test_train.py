@@ -13,10 +13,8 @@ import pytest
 
 from kgpm import train
 from kgpm.cli import training_job
+from kgpm.cli.images import load_split
 from kgpm.cli.main import run
-from kgpm.data import ImageSet
-from kgpm.errors import UserError
-from kgpm.likelihoods import get as get_likelihood
 from kgpm.training.backup import Progress
 
 SMALL = (
@@ -120,8 +118,6 @@ def test_bad_input_is_one_sentence_and_exit_code_2(case, in_process, tmp_path):
 def test_what_cannot_be_tested_on_is_refused_at_the_start(
     change, message, in_process, tmp_path, monkeypatch
 ):
-    load_split = training_job.load_split
-
     def changed(values, split):
         images = load_split(values, split)
         wrong = change(images) if split == "test" else {}
@@ -138,27 +134,11 @@ def test_what_cannot_be_tested_on_is_refused_at_the_start(
     assert not run_directory.exists()
 
 
-def test_pixels_are_checked_by_their_levels():
-    bernoulli = get_likelihood("bernoulli")
-
-    def images(pixels, dynamic=False):
-        pixels = np.array(pixels, "uint8").reshape(-1, 2, 2, 1)
-        return ImageSet(pixels, None, "mine", "train", "", dynamic)
-
-    training_job.check_pixels(bernoulli, images([0, 255, 255, 0]))
-    training_job.check_pixels(bernoulli, images([0, 9, 9, 0], dynamic=True))
-    late = [0, 255, 255, 0] * 3000 + [0, 128, 0, 0]
-    with pytest.raises(UserError, match=r"pixels of mine, whose 3 levels"):
-        training_job.check_pixels(bernoulli, images(late))
-    gaussian = get_likelihood("gaussian")
-    training_job.check_pixels(gaussian, images(late))
-
-
 @pytest.mark.parametrize("steps", [2, 7])
 def test_a_resumed_run_goes_on_where_the_data_were(tmp_path, steps):
     # An epoch of the data has 5 batches; both cut and span epochs.
     values = train_values(tmp_path, f"--steps_per_epoch={steps}")
-    images = training_job.load_split(values, "train")
+    images = load_split(values, "train")
 
     def first_batch(epochs_done, skipped):
         job = training_job.TrainingJob(

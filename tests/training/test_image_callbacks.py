@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
-from kgpm.data.noises import make_corruption
+from kgpm.data import make_corruption
 from kgpm.errors import UserError
 from kgpm.models import GPM
 from kgpm.training.callbacks.image_logger import ImageLogger

@@ -6,13 +6,13 @@ from typing import Any
 import gradio as gr
 
 from kgpm.data import CORRUPTIONS
+from kgpm.data import get_corruption
 from kgpm.serving.demo import answers
 from kgpm.serving.demo.events import DemoEvents
 from kgpm.serving.demo.html import heading
 from kgpm.serving.demo.html import title
 from kgpm.serving.demo.images import NO_CORRUPTION
 from kgpm.serving.demo.images import example_images
-from kgpm.serving.demo.images import level_of
 from kgpm.serving.demo.model import DemoModel
 from kgpm.serving.demo.widgets import picker
 from kgpm.serving.demo.widgets import sketch_pad
@@ -131,7 +131,7 @@ def _write_part(model: DemoModel) -> SimpleNamespace:
 def _read_part(
     model: DemoModel, events: DemoEvents, written: gr.State
 ) -> SimpleNamespace:
-    level = level_of(_FIRST_CORRUPTION, model.image_shape)
+    level = get_corruption(_FIRST_CORRUPTION).for_images(model.image_shape)
     kinds = [NO_CORRUPTION, *CORRUPTIONS]
     with gr.Column(elem_classes="kgpm-part"):
         gr.HTML(
@@ -167,7 +167,7 @@ def _read_part(
                         level.highest,
                         level.default,
                         step=level.step,
-                        label=level.label,
+                        label=f"Level: {level.label}",
                         scale=3,
                         min_width=240,
                         elem_id="kgpm-level",

@@ -74,7 +74,7 @@ class Signatures:
                 [image("episode")],
                 "Writes an episode where there is a memory, and reads each "
                 "image of it back."
-                if self.model.has_memory
+                if self.model.memory.stores
                 else "Encodes images and decodes them.",
             ),
             "read": Signature(
@@ -94,20 +94,20 @@ class Signatures:
                 "Terms of the bound of each query, in nats: -log p(query | "
                 "memory) <= nelbo"
                 + (
-                    f", which is no bound here: {self.model.why_no_bound}."
-                    if self.model.why_no_bound
+                    f", which is no bound here: {self.model.memory.why_no_bound}."
+                    if self.model.memory.why_no_bound
                     else ", for one draw of the latents."
                 ),
             ),
         }
-        if self.model.has_prior:
+        if self.model.memory.has_prior:
             samples = tf.TensorSpec([], tf.int32, name="num_samples")
             found["generate"] = Signature(
                 self.generate,
                 [*memory, seed, steps, samples],
                 "New images: a draw, then steps - 1 reads of it.",
             )
-        if self.model.has_memory:
+        if self.model.memory.stores:
             batch = tf.TensorSpec([], tf.int32, name="batch_size")
             found["write"] = Signature(
                 self.write,
@@ -120,7 +120,7 @@ class Signatures:
                 "Memories to which nothing was written.",
             )
         if self.model.streams:
-            shape = [None, *self.model.statistics_shape]
+            shape = [None, *self.model.memory.statistics_shape]
             inputs = [
                 image("episode"),
                 tf.TensorSpec([None], tf.int32, name=MEMORY_ID),
@@ -154,11 +154,11 @@ class Signatures:
             spec.shape[1:].num_elements() or 0 for spec in self.memory_specs
         ]
         if self.model.streams:
-            numbers.append(math.prod(self.model.statistics_shape))
+            numbers.append(math.prod(self.model.memory.statistics_shape))
         batch_size = self._bounded(batch_size, [sum(numbers)], "memories")
-        memory = self._named(self.model.prior_memory(batch_size))
+        memory = self._named(self.model.memory.prior(batch_size))
         if self.model.streams:
-            shape = [batch_size, *self.model.statistics_shape]
+            shape = [batch_size, *self.model.memory.statistics_shape]
             memory[STATISTICS] = tf.zeros(shape, tf.float64)
         return memory
 
@@ -219,7 +219,7 @@ class Signatures:
     ) -> dict[str, Any]:
         episode = self._images("episode", episode)
         statistics = checks.checked_shape(
-            STATISTICS, statistics, (None, *self.model.statistics_shape)
+            STATISTICS, statistics, (None, *self.model.memory.statistics_shape)
         )
         statistics = checks.checked_finite(STATISTICS, statistics)
         statistics = self._same_batch(
@@ -300,7 +300,7 @@ class Signatures:
         return tf.TensorSpec(shape, tf.float32, name=name)
 
     def _find_memory_specs(self) -> list[tf.TensorSpec]:
-        if not self.model.has_memory:
+        if not self.model.memory.stores:
             return []
         write = tf.function(self.write, autograph=False)
         traced = write.get_concrete_function(self._images_spec("episode"))
