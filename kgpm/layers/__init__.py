@@ -56,9 +56,6 @@ from kgpm.layers.networks.grid_networks import ResidualStack
 from kgpm.layers.networks.image_networks import ImageDecoder
 from kgpm.layers.networks.image_networks import ImageEncoder
 from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.skip_decoder import SkipDecoder
-from kgpm.layers.networks.skip_encoder import EncodedImages
-from kgpm.layers.networks.skip_encoder import SkipEncoder
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet
@@ -79,7 +76,6 @@ __all__ = [
     "Draw",
     "DynamicKanervaMemory",
     "ENCODERS",
-    "EncodedImages",
     "Encoder",
     "EntryDecoder",
     "EvoNormS0",
@@ -106,8 +102,6 @@ __all__ = [
     "ResidualStack",
     "SIMILARITIES",
     "SequentialMemory",
-    "SkipDecoder",
-    "SkipEncoder",
     "SlotMemory",
     "SoftBottleneck",
     "SoftMemory",
