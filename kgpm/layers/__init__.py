@@ -54,9 +54,6 @@ from kgpm.layers.networks.grid_networks import ResidualStack
 from kgpm.layers.networks.image_networks import ImageDecoder
 from kgpm.layers.networks.image_networks import ImageEncoder
 from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.skip_decoder import SkipDecoder
-from kgpm.layers.networks.skip_encoder import EncodedImages
-from kgpm.layers.networks.skip_encoder import SkipEncoder
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet
@@ -75,7 +72,6 @@ __all__ = [
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
-    "EncodedImages",
     "Encoder",
     "EntryDecoder",
     "EvoNormS0",
@@ -104,8 +100,6 @@ __all__ = [
     "ResidualStack",
     "SIMILARITIES",
     "SequentialMemory",
-    "SkipDecoder",
-    "SkipEncoder",
     "SlotMemory",
     "SoftBottleneck",
     "SoftMemory",

@@ -8,10 +8,9 @@ from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import Chain
 from kgpm.layers.networks.blocks import ResidualBlock
 from kgpm.layers.networks.blocks import TransposedConvolution
-from kgpm.layers.networks.blocks import build_chain
-from kgpm.layers.networks.blocks import call_chain
 from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.contract import Encoder
 from kgpm.ops import give_transposed_gradient
@@ -121,7 +120,7 @@ class _Downsampling(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageEncoder(Encoder):
+class ImageEncoder(Chain, Encoder):
     """Residual convolutional encoder of the GPM paper's code, any size.
 
     At each scale a 4x4 stride-2 convolution with two pixels of padding
@@ -153,12 +152,13 @@ class ImageEncoder(Encoder):
         normalization: str = "group",
         **kwargs: Any,
     ) -> None:
-        self.image_shape = check_image_shape(image_shape)
+        shape = check_image_shape(image_shape)
         check_sizes(code_size=code_size)
         super().__init__(**kwargs)
+        self.element_shape = shape
         self.code_size = code_size
         policy = self.dtype_policy
-        scales = num_scales(max(self.image_shape[:2]))
+        scales = num_scales(max(shape[:2]))
         chain: list[keras.layers.Layer] = []
         for i, channels in enumerate(scale_widths(width, scales)):
             chain.append(
@@ -171,16 +171,9 @@ class ImageEncoder(Encoder):
             keras.layers.Dense(code_size, dtype="float32", name="head"),
         ]
 
-    def build(self, input_shape: tuple | None = None) -> None:
-        build_chain(self.chain, (None, *self.image_shape))
-        self.built = True
-
-    def encode(self, images: Any, training: bool | None) -> Any:
-        return call_chain(self.chain, images)
-
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageDecoder(Decoder):
+class ImageDecoder(Chain, Decoder):
     """Residual transposed-convolution decoder, the encoder's mirror.
 
     A linear layer makes the smallest map, then at each scale `num_blocks`
@@ -218,7 +211,7 @@ class ImageDecoder(Decoder):
         shape = check_image_shape(image_shape)
         check_sizes(code_size=code_size, num_parameters=num_parameters)
         super().__init__(**kwargs)
-        self.code_size = code_size
+        self.element_shape = (code_size,)
         policy = self.dtype_policy
         scales = num_scales(max(shape[:2]))
         # From the smallest to that of the image.
@@ -242,13 +235,6 @@ class ImageDecoder(Decoder):
                 )
             )
         self.chain = chain
-
-    def build(self, input_shape: tuple | None = None) -> None:
-        build_chain(self.chain, (None, self.code_size))
-        self.built = True
-
-    def decode(self, latents: Any, training: bool | None) -> Any:
-        return call_chain(self.chain, latents)
 
 
 def _blocks(
