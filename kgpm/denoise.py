@@ -45,14 +45,14 @@ def define_flags(values: flags.FlagValues) -> None:
     real(
         "level",
         None,
-        "Its strength, in brackets what it is without this flag for images of "
-        f"28 x 28 pixels. {'; '.join(levels)}.",
+        "Its strength; without it that in brackets, given for images of 28 x "
+        f"28 pixels. {'; '.join(levels)}.",
     )
     real(
         "block_value",
         None,
-        "What a block is filled with, from 0 (black, as without this flag) to "
-        "1 (white); --noise=block only.",
+        "What a block is filled with, from 0 (black) to 1 (white), without it "
+        "black; --noise=block only.",
         lower_bound=0.0,
         upper_bound=1.0,
     )
