@@ -148,7 +148,9 @@ class PseudoInverseMemory(Memory):
         self.streams = not self.depends_on_order
         self.ordering_lstm = None
         if self.depends_on_order:
-            self.ordering_lstm = OrderingLSTM(code_size, name="ordering_lstm")
+            self.ordering_lstm = OrderingLSTM(
+                code_size, dtype=self.dtype_policy, name="ordering_lstm"
+            )
 
     def build(self, input_shape: tuple | None = None) -> None:
         # Rows of length one give addresses of the scale of their prior; the
