@@ -23,22 +23,13 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
     define_served_flags(values)
     integer = definers(values, "program")[1]
-    integer(
-        "port",
-        7860,
-        "TCP port to listen on.",
-        lower_bound=1,
-        upper_bound=65535,
-    )
+    bounds = {"lower_bound": 1, "upper_bound": 65535}
+    integer("port", 7860, "TCP port to listen on.", **bounds)
 
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be shown before TensorFlow loads."""
-    from kgpm.serving.sockets import listening_socket
-
-    check_served(values, "gradio", "demo")
-    # Gradio takes no socket.
-    listening_socket(values.host, values.port).close()
+    check_served(values, "gradio", "demo", ("port",))
 
 
 def main(values: flags.FlagValues) -> None:

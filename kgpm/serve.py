@@ -23,45 +23,33 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
     define_served_flags(values)
     integer = definers(values, "program")[1]
+    ports = {"lower_bound": 0, "upper_bound": 65535}
+    limits = {"lower_bound": 1, "upper_bound": 1024}
     integer(
         "port",
         8501,
         "Port of REST; 0 takes a free one and says which.",
-        lower_bound=0,
-        upper_bound=65535,
+        **ports,
     )
     integer(
         "grpc_port",
         0,
         "Port of KServe's gRPC (protocol v2), such as 8081; 0 has none.",
-        lower_bound=0,
-        upper_bound=65535,
+        **ports,
     )
-    integer(
-        "max_request_mb",
-        16,
-        "Largest request, MiB.",
-        lower_bound=1,
-        upper_bound=1024,
-    )
+    integer("max_request_mb", 16, "Largest request, MiB.", **limits)
     integer(
         "max_concurrency",
         8,
         "Calls that run at a time; four times as many wait, more are refused.",
-        lower_bound=1,
-        upper_bound=1024,
+        **limits,
     )
-    integer(
-        "max_batch",
-        64,
-        "Most episodes of one request.",
-        lower_bound=1,
-    )
+    integer("max_batch", 64, "Most episodes of one request.", lower_bound=1)
 
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be served before TensorFlow loads."""
-    check_served(values, "kserve", "serve")
+    check_served(values, "kserve", "serve", ("port", "grpc_port"))
 
 
 def main(values: flags.FlagValues) -> None:
