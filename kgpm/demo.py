@@ -28,11 +28,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be shown before TensorFlow loads."""
-    from kgpm.serving.sockets import listening_socket
-
-    check_served(values, "gradio", "demo")
-    # Gradio takes no socket.
-    listening_socket(values.host, values.port).close()
+    check_served(values, "gradio", "demo", ("port",))
 
 
 def main(values: flags.FlagValues) -> None:

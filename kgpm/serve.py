@@ -44,7 +44,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be served before TensorFlow loads."""
-    check_served(values, "kserve", "serve")
+    check_served(values, "kserve", "serve", ("port", "grpc_port"))
 
 
 def main(values: flags.FlagValues) -> None:
