@@ -113,7 +113,9 @@ def evaluate(
         "num_importance_samples": scorer.num_samples,
         "units": "nats/image",
         "figures": scorer.figures(),
-        "memory_floats_per_image": model.memory.memory_floats(scorer.episode_length)
+        "memory_floats_per_image": model.memory.memory_floats(
+            scorer.episode_length
+        )
         / scorer.episode_length,
         "parameters": int(model.count_params()),
         "seconds": round(time.perf_counter() - started, 2),

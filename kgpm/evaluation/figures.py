@@ -78,10 +78,8 @@ class FigureScores:
             )
         )
         self._tighter = tf.function(
-            lambda images, memory, weights, seed: (
-                importance_weighted_bounds(
-                    model, images, memory, num_samples, seed, weights
-                )
+            lambda images, memory, weights, seed: importance_weighted_bounds(
+                model, images, memory, num_samples, seed, weights
             )
         )
         self._tighter_held_out = tf.function(

@@ -140,7 +140,9 @@ def _weigh_every_address(
 
     def add_sample(index: Any, total: Any) -> Any:
         draw_seed, pixel_seed = split_seed(fold_in(seed, index), 2)
-        draw = model.memory.sample_at(codes, memory, index % count, draw_seed)
+        draw = model.memory.sample_address(
+            codes, memory, index % count, draw_seed
+        )
         terms = model.explain(images, [draw], pixel_seed)[0]
         return ops.logaddexp(total, draw.log_ratio - terms["nll"])
 

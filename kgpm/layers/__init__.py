@@ -22,6 +22,8 @@ from kgpm.layers.memories.dynamic_kanerva import DynamicKanervaMemory
 from kgpm.layers.memories.gaussian_latent import GaussianLatent
 from kgpm.layers.memories.image import ImageMemory
 from kgpm.layers.memories.kanerva import KanervaMemory
+from kgpm.layers.memories.keyed import KeyedMemory
+from kgpm.layers.memories.matrix_normal import MatrixNormalMemory
 from kgpm.layers.memories.memory import Draw
 from kgpm.layers.memories.memory import Memory
 from kgpm.layers.memories.memory import as_memory
@@ -37,10 +39,6 @@ from kgpm.layers.networks.blocks import NORMALIZATIONS
 from kgpm.layers.networks.blocks import FastGroupNormalization
 from kgpm.layers.networks.blocks import ResidualBlock
 from kgpm.layers.networks.blocks import TransposedConvolution
-from kgpm.layers.networks.by_name import DECODERS
-from kgpm.layers.networks.by_name import ENCODERS
-from kgpm.layers.networks.by_name import make_decoder
-from kgpm.layers.networks.by_name import make_encoder
 from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.contract import Encoder
 from kgpm.layers.networks.contract import PerImage
@@ -69,13 +67,11 @@ __all__ = [
     "BlockMemory",
     "CategoricalRead",
     "CodePerplexity",
-    "DECODERS",
     "Decoder",
     "DenseMemory",
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
-    "ENCODERS",
     "Encoder",
     "EntryDecoder",
     "EvoNormS0",
@@ -89,6 +85,8 @@ __all__ = [
     "ImageEncoder",
     "ImageMemory",
     "KanervaMemory",
+    "KeyedMemory",
+    "MatrixNormalMemory",
     "Memory",
     "NORMALIZATIONS",
     "NoBottleneck",
@@ -119,7 +117,5 @@ __all__ = [
     "as_encoder",
     "as_memory",
     "check_image_shape",
-    "make_decoder",
-    "make_encoder",
     "perplexity",
 ]

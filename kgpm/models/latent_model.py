@@ -1,7 +1,6 @@
 """A model of parts, encoder, memory, decoder, likelihood, and its bound."""
 
 import math
-from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +11,14 @@ from kgpm import likelihoods
 from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_count
-from kgpm.errors import check_goes_with
 from kgpm.errors import check_not_negative
-from kgpm.errors import check_sizes
 from kgpm.layers import Draw
-from kgpm.layers import PerImage
 from kgpm.layers import as_decoder
 from kgpm.layers import as_encoder
 from kgpm.layers import as_memory
 from kgpm.layers import check_image_shape
+from kgpm.models import parts
 from kgpm.models.bound_model import BoundModel
-from kgpm.models.bound_model import unpack_batch
 from kgpm.ops import KL_MEMORY
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
@@ -43,6 +39,7 @@ _OF_DEFAULTS = {
 _PARTS = ("encoder", "memory", "decoder")
 
 
+@keras.saving.register_keras_serializable(package="kgpm")
 class LatentModel(Configured, BoundModel):
     """A generative memory model: an encoder, a memory, a decoder, a likelihood.
 
@@ -113,7 +110,14 @@ class LatentModel(Configured, BoundModel):
         self.memory = as_memory(memory)
         self.decoder = as_decoder(decoder)
         self.likelihood = likelihoods.get(likelihood)
-        self._check_options(memory_kl_weight, held_out_weight, num_inner_reads)
+        parts.check_defaults_used(self.arguments())
+        parts.check_options_used(
+            self.encoder,
+            self.memory,
+            memory_kl_weight=memory_kl_weight,
+            held_out_weight=held_out_weight or None,
+            num_inner_reads=num_inner_reads or None,
+        )
         self.num_inner_reads = num_inner_reads
         if memory_kl_weight is None:
             memory_kl_weight = 1.0
@@ -127,13 +131,8 @@ class LatentModel(Configured, BoundModel):
             **{k: nats * w for k, w in self.memory.loss_weights.items()},
         }
         self.auxiliary_weights = {k: w for k, w in weights.items() if w > 0.0}
-        for part in (self.encoder, self.memory, self.decoder):
-            # A layer of the user's is built by its first call.
-            if not part.built and not isinstance(part, PerImage):
-                part.build()
+        parts.build(self)
         self.built = True
-        if any(self.arguments().get(part) is not None for part in _PARTS):
-            self._try_parts()
 
     # --- The bound -----------------------------------------------------------
 
@@ -220,11 +219,13 @@ class LatentModel(Configured, BoundModel):
             images, [*draws.values()], pixel_seed, training
         )
         names = [*draws][1:]
+        if KL_MEMORY in self.term_names:
+            terms.update(self.memory.costs(memory, weights))
+        if auxiliary:
+            terms.update(draw.losses)
         return {
             **terms,
             **{n: nelbo(t) for n, t in zip(names, others, strict=True)},
-            **(draw.losses if auxiliary else {}),
-            **self.memory.costs(memory, weights),
         }
 
     def explain(
@@ -589,42 +590,10 @@ class LatentModel(Configured, BoundModel):
                 f"{type(self.encoder).__name__}."
             )
 
-    # --- Checks --------------------------------------------------------------
+    # --- Checks and configuration --------------------------------------------
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit`, after a look at the first batches' pixels.
-
-        Grey pixels under a Bernoulli likelihood train without complaint, but
-        their "bound" is none. A generator or a `PyDataset` is taken unseen.
-
-        Raises:
-            UserError: pixels that the likelihood cannot score, in the first
-                batch of the training or the validation data.
-        """
-        self._check_first_batch(x)
-        self._check_first_batch(kwargs.get("validation_data"))
-        if hasattr(x, "element_spec"):
-            # The order is the data set's; Keras would warn about it.
-            kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate`, after the same look.
-
-        Raises:
-            UserError: pixels that the likelihood cannot score.
-        """
-        # Within `fit`, Keras hands the data over in an iterator of its own.
-        self._check_first_batch(x)
-        return super().evaluate(x, *args, **kwargs)
-
-    def _check_first_batch(self, data: Any) -> None:
-        first = data
-        if hasattr(data, "element_spec"):
-            first = next(iter(data))
-        if hasattr(first, "shape") or isinstance(first, Mapping):
-            images, _ = unpack_batch(first)
-            self.likelihood.validate(ops.convert_to_numpy(images))
+    def check_pixels(self, images: Any) -> None:
+        self.likelihood.validate(images)
 
     def check_images(self, images: Any) -> Any:
         """Images as a tensor; a `UserError` for any other shape or T = 0.
@@ -646,74 +615,6 @@ class LatentModel(Configured, BoundModel):
                 f"received {list(shape)}."
             )
         return images
-
-    def _check_options(
-        self,
-        memory_kl_weight: float | None,
-        held_out_weight: float,
-        num_inner_reads: int,
-    ) -> None:
-        given = self.arguments()
-        for name, parts in _OF_DEFAULTS.items():
-            value = given.get(name)
-            if isinstance(value, int):
-                check_sizes(**{name: value})
-            check_goes_with(
-                f"a default {' or '.join(parts)}",
-                any(given.get(part) is None for part in parts),
-                **{name: value},
-            )
-        memory = self.memory
-        check_goes_with(
-            "a memory that has a density, such as DynamicKanervaMemory",
-            KL_MEMORY in memory.term_names,
-            memory_kl_weight=memory_kl_weight,
-        )
-        check_goes_with(
-            "a memory that leaves each code out, such as SlotMemory",
-            memory.leaves_each_out and not memory.explains_itself,
-            held_out_weight=held_out_weight or None,
-        )
-        check_goes_with(
-            "a memory without a density and an encoder that sees each image "
-            "on its own",
-            memory.stores
-            and KL_MEMORY not in memory.term_names
-            and not self.encoder.mixes_images,
-            num_inner_reads=num_inner_reads or None,
-        )
-
-    def _try_parts(self) -> None:
-        """Passes an image through parts that were brought, which builds them.
-
-        Raises:
-            UserError: they do not fit each other.
-        """
-        image = ops.zeros((1, 1, *self.image_shape))
-        pixels = self.image_shape[:2]
-        count = self.likelihood.num_parameters(self.image_shape[-1])
-        expected = (1, 1, *pixels, count)
-        try:
-            codes = self.encode(image)
-            memory = self.memory.write(codes) if self.memory.stores else None
-            latents = self.memory.sample(codes, memory, 0).latents
-            found = tuple(self.decode(latents).shape)
-        except UserError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                "Expected an encoder, a memory and a decoder that fit each "
-                f"other, received ones that end in {type(error).__name__}: "
-                f"{reason}"
-            ) from error
-        if found != expected:
-            raise UserError(
-                f"Expected a decoder of [..., {', '.join(map(str, expected[2:]))}]"
-                f" for images of {self.image_shape} with the "
-                f"{self.likelihood.name} likelihood, received "
-                f"{list(found[2:])}."
-            )
 
     def get_config(self) -> dict:
         return {**super().get_config(), "dtype": self.policy_of_parts}

@@ -29,9 +29,7 @@ def call(*arguments):
 def finished_run(tmp_path_factory):
     """A run of an untrained model, with a table of figures."""
     path = tmp_path_factory.mktemp("run")
-    values = flags.FlagValues()
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
+    values = flags.define(flags.FlagValues(), "run", "data")
     values(["", f"--model_dir={path}", "--data_dir=/somewhere/private"])
     directory = RunDirectory(path)
     directory.create()

@@ -273,7 +273,7 @@ class ImageMemory(Memory):
     def num_addresses(self, memory: Any) -> int:
         return self.recall(memory)["features"].shape[1]
 
-    def sample_at(
+    def sample_address(
         self, codes: dict[str, Any], memory: Any, address: Any, seed: Any
     ) -> Draw:
         entries = self.recall(memory)

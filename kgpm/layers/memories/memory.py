@@ -11,7 +11,6 @@ from keras import ops
 from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.ops import KL_MEMORY
-from kgpm.ops import normal
 
 
 class Draw(NamedTuple):
@@ -81,7 +80,7 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
     # Whether an image in its own memory is explained by itself: then training
     # and validation score each image under the others.
     explains_itself = False
-    # Whether reads can be summed over all addresses: `sample_at`.
+    # Whether reads can be summed over all addresses: `sample_address`.
     enumerates = False
     # Why terms do not bound -log p(x | memory), if so.
     why_no_bound = ""
@@ -122,20 +121,18 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         """
 
     def kl(self, memory: Any) -> Any:
-        """KL of a memory from its prior, `[B]` in nats; `None` of a point."""
-        return None
+        """KL of a memory that has a density from its prior, `[B]` in nats."""
+        raise NotImplementedError
 
     def costs(self, memory: Any, weights: Any) -> dict[str, Any]:
         """What the memory itself costs each image written, `[B, T]` in nats.
 
         Returns:
-            `{"kl_memory": kl / number of images}`, or nothing for a point.
+            `{"kl_memory": kl / number of images}`; for a memory with a density
+            alone, which has `"kl_memory"` among its `term_names`.
         """
-        divergence = self.kl(memory)
-        if divergence is None:
-            return {}
         written = ops.maximum(ops.sum(weights, axis=1), 1.0)
-        share = (divergence / written)[:, None]
+        share = (self.kl(memory) / written)[:, None]
         return {KL_MEMORY: ops.broadcast_to(share, ops.shape(weights))}
 
     # --- To read -------------------------------------------------------------
@@ -186,7 +183,7 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
             "VariationalMemoryVAE and VQVAE have one."
         )
 
-    def sample_at(
+    def sample_address(
         self, codes: Any, memory: Any, address: Any, seed: Any
     ) -> Draw:
         """Latents at one and the same address of all queries.
@@ -197,7 +194,7 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         raise NotImplementedError
 
     def num_addresses(self, memory: Any) -> int:
-        """How many addresses `sample_at` takes."""
+        """How many addresses `sample_address` takes."""
         raise NotImplementedError
 
     def leave_each_out(self, codes: Any, memory: Any) -> Any:
@@ -275,13 +272,6 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         if weights is None:
             return ops.ones(ops.shape(codes)[:2], self.compute_dtype)
         return ops.cast(weights, self.compute_dtype)
-
-    def with_noise(self, codes: Any, stddev: float, seed: Any) -> Any:
-        """Codes with Gaussian noise, one draw for address and content."""
-        if stddev == 0.0:
-            return codes
-        noise = normal(ops.shape(codes), seed, self.compute_dtype)
-        return codes + stddev * noise
 
 
 def as_memory(layer: Any) -> Memory:

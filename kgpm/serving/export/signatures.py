@@ -66,6 +66,7 @@ class Signatures:
         """The signatures that this model has, by name."""
         image = self._images_spec
         memory = self.memory_specs
+        why_no_bound = self.model.memory.why_no_bound
         seed = tf.TensorSpec([2], tf.int32, name="seed")
         steps = tf.TensorSpec([], tf.int32, name="steps")
         found = {
@@ -94,8 +95,8 @@ class Signatures:
                 "Terms of the bound of each query, in nats: -log p(query | "
                 "memory) <= nelbo"
                 + (
-                    f", which is no bound here: {self.model.memory.why_no_bound}."
-                    if self.model.memory.why_no_bound
+                    f", which is no bound here: {why_no_bound}."
+                    if why_no_bound
                     else ", for one draw of the latents."
                 ),
             ),

@@ -97,9 +97,7 @@ class ImageLogger(keras.callbacks.Callback):
                 parts["generated"] = model.generate(
                     memory, num_samples=self._num_rows, seed=seed, **options
                 )
-            return parts, model.memory.diagnostics(
-                model.encode(images), memory
-            )
+            return parts, model.memory.diagnostics(model.encode(images), memory)
 
         self._compute = compute
         self._writer = tf.summary.create_file_writer(str(self._log_dir))
