@@ -39,7 +39,7 @@ def define_flags(values: flags.FlagValues) -> None:
         f"Corruption: {', '.join(CORRUPTIONS)}.",
     )
     levels = [
-        f"{name}: {noise.label} ({noise.for_images((28, 28)).default:g})"
+        f"{name}: {noise.level.label} ({noise.level_of((28, 28)).default:g})"
         for name, noise in CORRUPTIONS.items()
     ]
     real(
@@ -76,8 +76,10 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.pictures import image_rows
 
     model, images = open_run(values)
-    noise = get_corruption(values.noise).for_images(model.image_shape)
-    level = noise.default if values.level is None else values.level
+    level = values.level
+    if level is None:
+        noise = get_corruption(values.noise)
+        level = noise.level_of(model.image_shape).default
     corrupt = make_corruption(
         values.noise,
         level,
