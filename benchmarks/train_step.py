@@ -64,7 +64,7 @@ def make_model(arguments: argparse.Namespace) -> Any:
     size = arguments.image_size
     shape = (size, size, arguments.channels)
     if arguments.model != "gpm":
-        return models.get(arguments.model)(image_shape=shape)
+        return models.MODELS[arguments.model](image_shape=shape)
     return models.GPM(
         image_shape=shape,
         memory_size=arguments.memory_size,
@@ -119,7 +119,7 @@ def main() -> None:
     images = tf.constant(pixels.reshape(batch, length, size, size, channels))
     data = {"images": images, "weights": tf.ones([batch, length])}
     codes = model.encode(images)
-    parameters = model.decode(model.latents_of(codes))
+    parameters = model.decode(model.memory.latents_of(codes))
     seed = tf.constant([0, 0])
 
     step = tf.function(lambda: model.train_step(data))
@@ -131,7 +131,7 @@ def main() -> None:
 
     def write_read() -> tf.Tensor:
         """From codes to latents: by a memory, or through a bottleneck."""
-        memory = model.write_codes(codes) if model.has_memory else None
+        memory = model.memory.write(codes) if model.memory.stores else None
         return model.sample_latents(codes, memory, seed, True).latents
 
     @tf.function
@@ -166,7 +166,7 @@ def main() -> None:
     )
     print(
         f"{type(model).__name__} {size}x{size}x{channels}, B={batch}, "
-        f"T={length}, {of_gpm if model.has_memory else ''}"
+        f"T={length}, {of_gpm if model.memory.stores else ''}"
         f"{arguments.dtype_policy}\n"
     )
     timing.print_table(

@@ -48,9 +48,7 @@ def call(*arguments):
 
 
 def store(path, model):
-    values = flags.FlagValues()
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
+    values = flags.define(flags.FlagValues(), "run", "data")
     values(["", f"--model_dir={path}", *DATA])
     RunDirectory(path).create()
     save_run_flags(values)

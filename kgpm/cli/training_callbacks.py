@@ -45,19 +45,12 @@ def training_callbacks(
             *_deciding_callbacks(values, job),
         ]
     hyperparameters = {
-        flag.name: flag.value
-        for group in ("data", "optimisation")
-        for flag in flags.flags_in_group(values, group)
-        if flag.name not in ("data_dir", "download")
+        name: value
+        for group in ("data", "model", "optimisation")
+        for name, value in flags.effective_values(values, group).items()
+        if name not in ("data_dir", "download")
     }
-    config = job.model.get_config()
-    taken = flags.model_arguments(values, type(job.model))
-    hyperparameters.update(
-        {name: config[name] for name in taken if name != "likelihood"},
-        likelihood=job.model.likelihood.name,
-        model=values.model,
-        seed=values.seed,
-    )
+    hyperparameters["seed"] = values.seed
     figures = [job.model.monitor, "nelbo", *job.model.term_names]
     figures = list(dict.fromkeys(figures))
     return [
@@ -103,7 +96,7 @@ def _picture_callbacks(
             seed=values.seed,
         )
     ]
-    if job.model.has_memory:
+    if job.model.memory.stores:
         callbacks.append(
             MemoryProjector(job.run.logs, episode, seed=values.seed)
         )

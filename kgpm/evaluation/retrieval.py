@@ -11,7 +11,7 @@ from kgpm import ops
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
 from kgpm.evaluation.batches import write_memory
-from kgpm.evaluation.mean_and_error import mean_and_standard_error
+from kgpm.evaluation.figures import mean_and_standard_error
 from kgpm.pictures.image_rows import image_errors
 
 # An energy counts as risen only beyond the rounding of a sum over pixels.

@@ -99,8 +99,7 @@ def train_variants(
 
 def base_flags(values: flags.FlagValues) -> flags.FlagValues:
     """The flags of `--base`, as the trainings had them."""
-    base = flags.FlagValues()
-    flags.define_train_flags(base)
+    base = flags.define(flags.FlagValues(), *flags.TRAINING)
     arguments = [f"--flagfile={values.base}", f"--model_dir={values.model_dir}"]
     if values.data_dir is not None:
         arguments.append(f"--data_dir={values.data_dir}")

@@ -68,8 +68,7 @@ def train(folder: Path, flagfile: str, **settings: Any) -> TrainedRun:
 
 
 def _check_same_flags(folder: Path, arguments: list[str]) -> None:
-    values = flags.FlagValues()
-    flags.define_train_flags(values)
+    values = flags.define(flags.FlagValues(), *flags.TRAINING)
     parse(values, arguments)
     if names := differing_flags(values):
         raise UserError(

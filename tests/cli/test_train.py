@@ -52,8 +52,11 @@ def in_process(monkeypatch, capfd):
     return start
 
 
-def test_what_is_right_passes(in_process, tmp_path):
-    assert in_process(f"--model_dir={tmp_path / 'run'}", *SMALL) == (0, "")
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_what_is_right_passes(epochs, in_process, tmp_path):
+    assert in_process(
+        f"--model_dir={tmp_path / 'run'}", f"--epochs={epochs}", *SMALL
+    ) == (0, "")
 
 
 def corrupt_folder(path):
@@ -65,11 +68,14 @@ def corrupt_folder(path):
 
 BAD = {
     "unknown data set": (["--dataset=mnits"], "mnist"),
-    "unknown model": (["--model=gmp"], "Did you mean 'gpm'?"),
     "grey pixels": (["--binarize=none"], "add --binarize=threshold"),
     "K >= C": (["--memory_size=4"], "code_size"),
     "tiny images": (["--image_size=2"], "image_shape"),
-    "endless warm-up": (["--epochs=1"], "lower --warmup_epochs"),
+    "endless warm-up": (
+        ["--epochs=1", "--warmup_epochs=1"],
+        "lower --warmup_epochs",
+    ),
+    "no effect": (["--beta=3"], "with --model=slot_vae only"),
     "an empty folder": (["--dataset=TMP/empty"], "empty"),
     "no pictures": (["--dataset=TMP/broken"], ".png"),
     "data that are not there": (

@@ -1,5 +1,6 @@
 """A table of small layers, for the checks of test_all_layers.py."""
 
+import keras
 import numpy as np
 
 from kgpm import layers
@@ -56,6 +57,10 @@ def quantize(layer, inputs):
     return layer(inputs), sum(layer.losses)
 
 
+def decode_entry(layer, z, features, *skips):
+    return layer({"z": z, "features": features, "skips": skips})
+
+
 ADDRESS = (noise(2, 3, 4), noise(2, 4, 6))
 DRAW = [(2, 3, 4), (2, 3), (2, 3)]
 # Name -> arguments of `run_layer_test`. A new layer adds a line here.
@@ -85,6 +90,37 @@ CASES = {
         shapes=DRAW,
         num_weights=1,
         call=draw_address,
+    ),
+    "address_encoder": dict(
+        layer_class=layers.AddressEncoder,
+        config=dict(
+            image_shape=(10, 9, 1),
+            width=[2, 3],
+            feature_size=4,
+            address_size=3,
+            hidden_size=6,
+        ),
+        inputs=(noise(2, 3, 10, 9, 1),),
+        # The nest is flattened with its keys in order.
+        shapes=[
+            *[(2, 3, 3), (2, 3, 4), (2, 3, 10, 9, 1)],
+            *[(2, 3, 5, 5, 2), (2, 3, 3, 3, 3)],
+        ],
+        num_weights=2 * 14 + 4,
+    ),
+    "address_encoder_shared": dict(
+        layer_class=layers.AddressEncoder,
+        config=dict(
+            image_shape=(5, 6, 1),
+            width=2,
+            feature_size=4,
+            address_size=3,
+            hidden_size=6,
+            share_encoder=True,
+        ),
+        inputs=(noise(4, 5, 6, 1),),
+        shapes=[(4, 3), (4, 4), (4, 5, 6, 1), (4, 3, 3, 2), (4, 2, 2, 2)],
+        num_weights=14 + 4,
     ),
     "block_memory": dict(
         layer_class=layers.BlockMemory,
@@ -287,26 +323,23 @@ CASES = {
         num_frozen=4,
         model_dir=True,
     ),
-    "skip_encoder": dict(
-        layer_class=layers.SkipEncoder,
-        config=dict(image_shape=(26, 26, 1), feature_size=5, width=[4, 6]),
-        inputs=(noise(2, 3, 26, 26, 1),),
-        shapes=[(2, 3, 5), (2, 3, 13, 13, 4), (2, 3, 7, 7, 6)],
-        num_weights=14,
-        bfloat16="bfloat16",
-    ),
-    "skip_decoder": dict(
-        layer_class=layers.SkipDecoder,
+    "entry_decoder": dict(
+        layer_class=layers.EntryDecoder,
         config=dict(
             image_shape=(28, 25, 1),
-            code_size=5,
+            latent_size=5,
+            feature_size=3,
             num_parameters=2,
             width=[4, 6],
+            context_size=7,
         ),
-        inputs=(noise(2, 3, 5), noise(2, 3, 14, 13, 4), noise(2, 3, 7, 7, 6)),
+        inputs=(
+            *[noise(2, 3, 5), noise(2, 3, 3)],
+            *[noise(2, 3, 14, 13, 4), noise(2, 3, 7, 7, 6)],
+        ),
         shapes=[(2, 3, 28, 25, 2)],
-        num_weights=4 + 3 * 4 + 2,
-        call=lambda layer, codes, *skips: layer(codes, skips),
+        num_weights=2 + 4 + 3 * 4 + 2,
+        call=decode_entry,
         bfloat16="bfloat16",
     ),
     "evo_norm": dict(
@@ -440,6 +473,14 @@ CASES = {
         shapes=[(2, 5, 3, 4)],
         num_weights=6,
         bfloat16="bfloat16",
+        model_dir=True,
+    ),
+    "per_image": dict(
+        layer_class=layers.PerImage,
+        config=dict(layer=keras.layers.Conv2D(4, 3)),
+        inputs=(noise(2, 3, 5, 6, 2),),
+        shapes=[(2, 3, 3, 4, 4)],
+        num_weights=2,
         model_dir=True,
     ),
     "spectral_dense": dict(

@@ -7,7 +7,13 @@ import tensorflow as tf
 from kgpm.errors import UserError
 from kgpm.layers import ImageDecoder
 from kgpm.layers import ImageEncoder
-from kgpm.layers.networks import image_sizes
+from kgpm.layers import ResidualBlock
+from kgpm.layers.networks import image_networks
+
+
+def downsamplings(encoder):
+    return [each for each in encoder.chain if each.name.startswith("down")]
+
 
 SIZES = {
     # side: (encoder, decoder)
@@ -22,34 +28,34 @@ SIZES = {
 @pytest.mark.parametrize("side", SIZES)
 def test_sizes(side):
     encoder, decoder = SIZES[side]
-    count = image_sizes.num_scales(side)
+    count = image_networks.num_scales(side)
     assert count == len(encoder) - 1
-    assert image_sizes.encoder_sizes(side, count) == encoder
-    assert image_sizes.decoder_sizes(side, count) == decoder
+    assert image_networks.encoder_sizes(side, count) == encoder
+    assert image_networks.decoder_sizes(side, count) == decoder
 
 
 def test_an_image_has_at_least_one_scale():
-    assert image_sizes.num_scales(4) == 1
-    assert image_sizes.num_scales(5) == 1
+    assert image_networks.num_scales(4) == 1
+    assert image_networks.num_scales(5) == 1
 
 
 def test_every_decoder_step_is_a_layer_that_exists():
     for scales in range(1, 7):
         for side in range(4, 200):
-            if image_sizes.num_scales(side) > scales:
+            if image_networks.num_scales(side) > scales:
                 continue
-            sizes = image_sizes.decoder_sizes(side, scales)
+            sizes = image_networks.decoder_sizes(side, scales)
             assert sizes[-1] == side and len(sizes) == scales + 1
             for small, large in zip(sizes, sizes[1:], strict=False):
-                kernel, crop = image_sizes.transposed_kernel(small, large)
+                kernel, crop = image_networks.transposed_kernel(small, large)
                 assert kernel in (3, 4) and crop in (0, 1, 2)
                 assert 2 * (small - 1) + kernel - 2 * crop == large
 
 
 def test_transposed_kernels_of_the_published_decoder():
-    assert image_sizes.transposed_kernel(4, 8) == (4, 1)
-    assert image_sizes.transposed_kernel(8, 15) == (3, 1)
-    assert image_sizes.transposed_kernel(15, 28) == (4, 2)
+    assert image_networks.transposed_kernel(4, 8) == (4, 1)
+    assert image_networks.transposed_kernel(8, 15) == (3, 1)
+    assert image_networks.transposed_kernel(15, 28) == (4, 2)
 
 
 @pytest.mark.parametrize(
@@ -61,37 +67,33 @@ def test_output_shapes(shape):
     decoder = ImageDecoder(shape, 6, 5, width=2)
     images = np.random.default_rng(1).random((2, *shape), "float32")
     codes = encoder(images)
-    assert codes.shape == (2, 6) == encoder.compute_output_shape(images.shape)
+    assert codes.shape == (2, 6)
     parameters = decoder(codes)
-    expected = (2, *shape[:2], 5)
-    assert parameters.shape == expected
-    assert decoder.compute_output_shape(codes.shape) == expected
+    assert parameters.shape == (2, *shape[:2], 5)
     assert np.all(np.isfinite(parameters)) and np.any(parameters)
 
 
 def test_64_pixels():
     encoder = ImageEncoder((64, 64, 3), 6, width=2)
     encoder.build()
-    assert len(encoder.downsamplings) == 4
-    assert encoder.head.kernel.shape == (5 * 5 * 2, 6)
+    assert len(downsamplings(encoder)) == 4
+    assert encoder.chain[-1].kernel.shape == (5 * 5 * 2, 6)
     decoder = ImageDecoder((64, 64, 3), 6, 30, width=2)
     decoder.build()
-    assert decoder.heights == decoder.widths == [5, 9, 17, 33, 64]
-    assert decoder.upsamplings[-1].compute_output_shape((None, 33, 33, 2)) == (
-        None,
-        64,
-        64,
-        30,
-    )
+    shape, sides = (None, 6), []
+    for layer in decoder.chain:
+        shape = layer.compute_output_shape(shape)
+        sides.append(shape[1:3])
+    assert sides[1::2] == [(side, side) for side in (5, 9, 17, 33, 64)]
+    assert shape == (None, 64, 64, 30)
 
 
 def test_widths_are_finest_scale_first():
     encoder = ImageEncoder((28, 28, 1), 6, width=[2, 4])
-    assert [layer.filters for layer in encoder.downsamplings] == [2, 4, 4]
+    assert [layer.filters for layer in downsamplings(encoder)] == [2, 4, 4]
     decoder = ImageDecoder((28, 28, 1), 6, 1, width=[2, 4])
-    decoder.build()
-    blocks = [layers[0].width for layers in decoder.blocks]
-    assert blocks == [4, 4, 2]
+    blocks = [each for each in decoder.chain if isinstance(each, ResidualBlock)]
+    assert [block.chain[0].filters for block in blocks] == [4, 4, 2]
 
 
 def test_parameter_counts_are_those_of_the_published_networks():
@@ -147,15 +149,14 @@ def test_gradients_of_the_encoder_are_those_of_plain_convolutions():
 
     def plain(images):
         hidden = images
-        for downsampling, blocks in zip(
-            encoder.downsamplings, encoder.blocks, strict=True
-        ):
-            padded = tf.pad(hidden, [(0, 0), (2, 2), (2, 2), (0, 0)])
-            hidden = tf.nn.conv2d(padded, downsampling.kernel, 2, "VALID")
-            hidden += downsampling.bias
-            for block in blocks:
-                hidden = block(hidden)
-        return encoder.head(tf.reshape(hidden, (images.shape[0], -1)))
+        for layer in encoder.chain:
+            if layer in downsamplings(encoder):
+                padded = tf.pad(hidden, [(0, 0), (2, 2), (2, 2), (0, 0)])
+                hidden = tf.nn.conv2d(padded, layer.kernel, 2, "VALID")
+                hidden += layer.bias
+            else:
+                hidden = layer(hidden)
+        return hidden
 
     rng = np.random.default_rng(4)
     images = tf.Variable(rng.random((2, 14, 11, 2), "float32"))

@@ -97,24 +97,17 @@ def test_an_integer_is_the_seed_that_the_models_make_of_it(
             lambda c, x, m: c.write(x[0]),
             r"Expected episode of shape \[n, n, 8, 8, 1\], received \[3, 8",
         ),
-        (lambda c, x, m: c.write(2 * x), r"pixels of episode in \[0, 1\]"),
         (lambda c, x, m: c.read(x, {}), "Expected the inputs query, memory_id"),
-        (lambda c, x, m: c.denoise(x, m, steps=0), "steps of at least 1"),
         (lambda c, x, m: c.denoise(x, m, steps=1.5), "steps to be an int32"),
         (lambda c, x, m: c.denoise(x, m, steps=2**40), "steps to be an int32"),
         (
             lambda c, x, m: c.read(x, {**m, "memory_id": m["memory_id"] + 1}),
             "Expected a memory that this model wrote",
         ),
-        (lambda c, x, m: c.read(x[:1], m), "as there are memories"),
         (lambda c, x, m: c.update(x, m), "a memory with statistics"),
         (lambda c, x, m: c.generate(m, seed=[1, 2, 3]), "integer or two"),
         (lambda c, x, m: c.write([[1, 2], [3]]), "lists of different lengths"),
         (lambda c, x, m: c.write([["a"]]), "Expected numbers in episode"),
-        (
-            lambda c, x, m: c.read(x, {**m, "memory_mean": m["memory_id"]}),
-            "Expected memory_mean of",
-        ),
     ],
 )
 def test_a_wrong_request_is_a_users_mistake_in_one_sentence(
@@ -225,19 +218,19 @@ def test_grpc_without_retries_does_not(exported, images):
 
 
 def test_a_slow_server_is_not_waited_for_and_not_asked_again(exported, images):
-    predictor = doubles.Predictor(exported, delay=1.5)
-    rest = doubles.Rest(exported, delay=1.5)
+    predictor = doubles.Predictor(exported, delay=1)
+    rest = doubles.Rest(exported, delay=1)
     with (
         doubles.grpc_server(exported, predictor) as grpc_address,
         doubles.rest_server(rest) as rest_address,
     ):
         for address in (grpc_address, rest_address):
             start = time.monotonic()
-            with Client(address, "small", timeout=0.3) as client:
-                with pytest.raises(ServingError, match="within 0.3 s"):
+            with Client(address, "small", timeout=0.2) as client:
+                with pytest.raises(ServingError, match="within 0.2 s"):
                     client.write(images)
-            assert time.monotonic() - start < 1.4
-        time.sleep(1.5)
+            assert time.monotonic() - start < 0.9
+        time.sleep(1)
     assert len(predictor.requests) == len(rest.bodies) == 1
 
 
@@ -330,7 +323,9 @@ with Client({address!r}, "small") as client:
 """
 
 
-@pytest.mark.parametrize("scheme", ["grpc", "http"])
+@pytest.mark.parametrize(
+    "scheme", [pytest.param("grpc", marks=pytest.mark.slow), "http"]
+)
 def test_a_client_needs_no_keras_and_over_rest_no_tensorflow(
     scheme, grpc_address, rest_address
 ):
@@ -348,14 +343,10 @@ def test_a_client_needs_no_keras_and_over_rest_no_tensorflow(
     assert done.stdout == "(1,)\n", done.stderr
 
 
-def test_missing_packages_are_named():
-    code = (
-        "import sys; sys.modules['tensorflow_serving'] = None\n"
-        "from kgpm.serving import Client\n"
-        "try: Client('grpc://127.0.0.1:1', 'tiny')\n"
-        "except ValueError as error: print(error)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
-    assert "pip install 'kgpm[serving]'" in done.stdout, done.stderr
+def test_missing_packages_are_named(monkeypatch):
+    name = "kgpm.serving.client.grpc_transport"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow_serving", None)
+    monkeypatch.delitem(sys.modules, "tensorflow_serving.apis", raising=False)
+    with pytest.raises(UserError, match=r"pip install 'kgpm\[serving\]'"):
+        Client("grpc://127.0.0.1:1", "tiny")

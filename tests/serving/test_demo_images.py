@@ -160,10 +160,10 @@ def test_rows_of_a_memory_go_from_black_to_white():
 
 
 def test_text_is_no_html():
-    cells = [[html.Cell(np.zeros(GREY), "<i>")]]
+    cells = {"<i>": [html.Cell(np.zeros(GREY), "<i>")]}
     for found in (
         html.sentence("<i>"),
         html.title("<i>", "<i>"),
-        html.grid(["<i>"], cells, last_apart=True),
+        html.grid(cells, last_apart=True),
     ):
         assert "&lt;i&gt;" in found and "<i>" not in found

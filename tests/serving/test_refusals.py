@@ -77,6 +77,7 @@ def refused(memory, episodes):
     ]
 
 
+@pytest.mark.slow
 def test_the_graph_refuses_what_a_server_lets_through(
     small_export, exported, episodes, tmp_path
 ):

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
-from kgpm.layers.memories.draw import Draw
+from kgpm.layers.memories.memory import Draw
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.gaussian_head import GaussianHead
@@ -41,7 +42,7 @@ class Addresses(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class CategoricalRead(keras.layers.Layer):
+class CategoricalRead(Configured, keras.layers.Layer):
     """Codes of one address a: a copy of a slot, like a slot, or new.
 
         p(a | M):  a kind of three, and of a copy or a likeness the slot k with
@@ -336,16 +337,6 @@ class CategoricalRead(keras.layers.Layer):
         entry = ops.broadcast_to(entry, ops.shape(u))
         both = ops.concatenate([u, entry], axis=-1)
         return u + self.to_code(self.hidden(both))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            code_size=self.code_size,
-            observation_noise=self.observation_noise,
-            hidden_size=self.hidden_size,
-        )
-        return config
 
 
 def _per_query(memory: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """What a served model answers, as functions with named inputs and outputs."""
 
+import inspect
 import json
 import math
 import zlib
@@ -12,13 +13,12 @@ import tensorflow as tf
 
 from kgpm import ops
 from kgpm.serving.export import checks
+from kgpm.serving.inputs import MEMORY
+from kgpm.serving.inputs import MEMORY_ID
+from kgpm.serving.inputs import STATISTICS
 
 # Numbers of one answer: 32 MiB of float32.
 MAX_NUMBERS = 2**23
-
-MEMORY = "memory_"
-MEMORY_ID = "memory_id"
-STATISTICS = "statistics"
 
 
 class Signature(NamedTuple):
@@ -27,7 +27,7 @@ class Signature(NamedTuple):
     Attributes:
         function: tensors in, a dict of tensors out.
         inputs: a `tf.TensorSpec` for each argument, named as it is.
-        summary: what it does, in one line.
+        summary: what it does, on one line.
     """
 
     function: Callable[..., dict[str, Any]]
@@ -41,7 +41,7 @@ class Signature(NamedTuple):
 
 
 class Signatures:
-    """The signatures of a model.
+    """The signatures of a model; each is a method, described by its docstring.
 
     A memory travels with the request as `memory_...`, its tensors by the
     names that the model gives them, and `memory_id`, which tells a memory of
@@ -60,115 +60,81 @@ class Signatures:
         self.model = model
         self.max_numbers = max_numbers
         self.id = fingerprint(model)
-        self.memory_specs = self._find_memory_specs()
+        self.memory_specs = (
+            self._find_memory_specs() if model.memory.stores else []
+        )
+        # What images can be added to, and taken out of, has one.
+        self.statistics_shape = (
+            model.memory.statistics_shape if model.streams else None
+        )
 
     def all(self) -> dict[str, Signature]:
         """The signatures that this model has, by name."""
-        image = self._images_spec
-        memory = self.memory_specs
+        episode, query = map(self._images_spec, ("episode", "query"))
         seed = tf.TensorSpec([2], tf.int32, name="seed")
-        steps = tf.TensorSpec([], tf.int32, name="steps")
-        found = {
-            "serving_default": Signature(
-                self.reconstruct,
-                [image("episode")],
-                "Writes an episode where there is a memory, and reads each "
-                "image of it back."
-                if self.model.has_memory
-                else "Encodes images and decodes them.",
-            ),
-            "read": Signature(
-                self.read,
-                [image("query"), *memory],
-                "The mean image read for each query.",
-            ),
-            "denoise": Signature(
-                self.denoise,
-                [image("query"), *memory, steps],
-                "Reads repeatedly, each time with the image just read; the "
-                "first read first.",
-            ),
-            "score": Signature(
-                self.score,
-                [image("query"), *memory, seed],
-                "Terms of the bound of each query, in nats: -log p(query | "
-                "memory) <= nelbo"
-                + (
-                    f", which is no bound here: {self.model.why_no_bound}."
-                    if self.model.why_no_bound
-                    else ", for one draw of the latents."
-                ),
-            ),
-        }
-        if self.model.has_prior:
-            samples = tf.TensorSpec([], tf.int32, name="num_samples")
-            found["generate"] = Signature(
-                self.generate,
-                [*memory, seed, steps, samples],
-                "New images: a draw, then steps - 1 reads of it.",
-            )
-        if self.model.has_memory:
-            batch = tf.TensorSpec([], tf.int32, name="batch_size")
-            found["write"] = Signature(
-                self.write,
-                [image("episode")],
-                "Writes each episode into a memory.",
-            )
-            found["prior"] = Signature(
-                self.prior,
-                [batch],
-                "Memories to which nothing was written.",
-            )
-        if self.model.streams:
-            shape = [None, *self.model.statistics_shape]
+        steps, num_samples, batch_size = (
+            tf.TensorSpec([], tf.int32, name=name)
+            for name in ("steps", "num_samples", "batch_size")
+        )
+        memory = self.memory_specs
+        found: list[tuple[Callable, list[tf.TensorSpec]]] = [
+            (self.serving_default, [episode]),
+            (self.read, [query, *memory]),
+            (self.denoise, [query, *memory, steps]),
+            (self.score, [query, *memory, seed]),
+        ]
+        if self.model.memory.has_prior:
+            inputs = [*memory, seed, steps, num_samples]
+            found.append((self.generate, inputs))
+        if memory:
+            found += [(self.write, [episode]), (self.prior, [batch_size])]
+        if self.statistics_shape is not None:
+            shape = [None, *self.statistics_shape]
             inputs = [
-                image("episode"),
+                episode,
                 tf.TensorSpec([None], tf.int32, name=MEMORY_ID),
                 tf.TensorSpec(shape, tf.float64, name=STATISTICS),
             ]
-            found["update"] = Signature(
-                self.update,
-                inputs,
-                "Adds images to a memory that keeps its statistics.",
-            )
-            found["forget"] = Signature(
-                self.forget,
-                inputs,
-                "Takes images out of such a memory, as if never written.",
-            )
-        return found
+            found += [(self.update, inputs), (self.forget, inputs)]
+        return {
+            function.__name__: Signature(function, specs, self._said(function))
+            for function, specs in found
+        }
 
-    def reconstruct(self, episode: Any) -> dict[str, Any]:
-        """`serving_default`: images `[B, T, H, W, C]` of an episode."""
+    def serving_default(self, episode: Any) -> dict[str, Any]:
+        """Writes an episode, where there is a memory, and reads each image."""
         episode = self._images("episode", episode)
         return {"reconstruction": self.model(episode)}
 
     def write(self, episode: Any) -> dict[str, Any]:
-        """`write`: the memory of episodes `[B, T, H, W, C]`."""
+        """Writes each episode into a memory."""
         return self._named(self.model.write(self._images("episode", episode)))
 
     def prior(self, batch_size: Any) -> dict[str, Any]:
-        """`prior`: memories before anything was written."""
+        """Memories to which nothing was written."""
         batch_size = checks.checked_count("batch_size", batch_size)
-        numbers = [
+        numbers = sum(
             spec.shape[1:].num_elements() or 0 for spec in self.memory_specs
-        ]
-        if self.model.streams:
-            numbers.append(math.prod(self.model.statistics_shape))
-        batch_size = self._bounded(batch_size, [sum(numbers)], "memories")
-        memory = self._named(self.model.prior_memory(batch_size))
-        if self.model.streams:
-            shape = [batch_size, *self.model.statistics_shape]
+        )
+        if self.statistics_shape is not None:
+            numbers += math.prod(self.statistics_shape)
+        batch_size = self._bounded(batch_size, [numbers], "memories")
+        memory = self._named(self.model.memory.prior(batch_size))
+        if self.statistics_shape is not None:
+            shape = [batch_size, *self.statistics_shape]
             memory[STATISTICS] = tf.zeros(shape, tf.float64)
         return memory
 
     def read(self, query: Any, **memory: Any) -> dict[str, Any]:
-        """`read`: the mean image of each query `[B, Q, H, W, C]`."""
+        """The mean image read for each query."""
         query, value = self._query_and_memory(query, memory)
         return {"reconstruction": self.model.read(query, value)}
 
     def denoise(self, query: Any, steps: Any, **memory: Any) -> dict[str, Any]:
-        """`denoise`: `[B, steps, Q, H, W, C]`."""
+        """Reads repeatedly, each time with the image just read.
+
+        The first read comes first.
+        """
         steps = checks.checked_count("steps", steps)
         steps = self._bounded(steps, [tf.size(query)], "steps x query")
         query, value = self._query_and_memory(query, memory)
@@ -177,10 +143,10 @@ class Signatures:
     def generate(
         self, seed: Any, steps: Any, num_samples: Any, **memory: Any
     ) -> dict[str, Any]:
-        """`generate`: `[B, steps, num_samples, H, W, C]`."""
+        """New images: a draw, then steps - 1 reads of it."""
         value = self._memory(memory)
         batch = tf.shape(memory[MEMORY_ID])[0] if memory else 1
-        pixels = tf.TensorShape(self.model.image_shape).num_elements()
+        pixels = math.prod(self.model.image_shape)
         steps = checks.checked_count("steps", steps)
         num_samples = checks.checked_count("num_samples", num_samples)
         # Each of them alone could ask for more memory than there is.
@@ -194,7 +160,10 @@ class Signatures:
         return {"images": images}
 
     def score(self, query: Any, seed: Any, **memory: Any) -> dict[str, Any]:
-        """`score`: terms of each query and `nelbo`, `[B, Q]` in nats."""
+        """Terms of the bound of each query in nats, for one draw of latents.
+
+        -log p(query | memory) <= nelbo.
+        """
         query, value = self._query_and_memory(
             query, memory, self.model.likelihood
         )
@@ -205,13 +174,13 @@ class Signatures:
     def update(
         self, episode: Any, statistics: Any, memory_id: Any
     ) -> dict[str, Any]:
-        """`update`: the memory of what was written before and of these."""
+        """Adds images to a memory that keeps its statistics."""
         return self._changed(self.model.update, episode, statistics, memory_id)
 
     def forget(
         self, episode: Any, statistics: Any, memory_id: Any
     ) -> dict[str, Any]:
-        """`forget`: the memory of what was written before without these."""
+        """Takes images out of such a memory, as if never written."""
         return self._changed(self.model.forget, episode, statistics, memory_id)
 
     def _changed(
@@ -219,7 +188,7 @@ class Signatures:
     ) -> dict[str, Any]:
         episode = self._images("episode", episode)
         statistics = checks.checked_shape(
-            STATISTICS, statistics, (None, *self.model.statistics_shape)
+            STATISTICS, statistics, (None, *(self.statistics_shape or ()))
         )
         statistics = checks.checked_finite(STATISTICS, statistics)
         statistics = self._same_batch(
@@ -230,6 +199,12 @@ class Signatures:
         statistics = change(episode, statistics)
         memory = self._named(self.model.write_statistics(statistics))
         return {**memory, STATISTICS: statistics}
+
+    def _said(self, function: Callable) -> str:
+        """A docstring on one line, and why a bound may be none."""
+        said = " ".join((inspect.getdoc(function) or "").split())
+        why = self.model.memory.why_no_bound if function == self.score else ""
+        return f"{said[:-1]}, which is no bound here: {why}." if why else said
 
     def _images(self, name: str, images: Any, likelihood: Any = None) -> Any:
         return checks.checked_images(
@@ -300,8 +275,6 @@ class Signatures:
         return tf.TensorSpec(shape, tf.float32, name=name)
 
     def _find_memory_specs(self) -> list[tf.TensorSpec]:
-        if not self.model.has_memory:
-            return []
         write = tf.function(self.write, autograph=False)
         traced = write.get_concrete_function(self._images_spec("episode"))
         return [
@@ -316,10 +289,26 @@ def fingerprint(model: keras.Model) -> int:
     Returns:
         31 bits: an `int32` and exact in JSON.
     """
-    config = {k: v for k, v in model.get_config().items() if k != "name"}
-    text = json.dumps(config, default=str, sort_keys=True)
+    text = json.dumps(
+        _identity(model.get_config()), default=str, sort_keys=True
+    )
     total = zlib.crc32(f"{type(model).__name__} {text}".encode())
     for variable in model.weights:
         value = keras.ops.convert_to_numpy(variable)
         total = zlib.crc32(value.tobytes(), total)
     return total & 0x7FFFFFFF
+
+
+def _identity(config: Any) -> Any:
+    """A nested configuration without what equal models may differ in.
+
+    That is what Keras calls a layer by default, and the shapes that it was
+    first called with.
+    """
+    if isinstance(config, (list, tuple)):
+        return [_identity(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    # Only layers have both: the name of a dtype policy says what it is.
+    skipped = {"build_config", *(("name",) if "trainable" in config else ())}
+    return {k: _identity(v) for k, v in config.items() if k not in skipped}
