@@ -24,7 +24,7 @@ from kgpm.data import get_corruption
 from kgpm.data import make_corruption
 
 _LEVELS = [
-    f"{name}: {noise.label} ({noise.for_images((28, 28)).default:g})"
+    f"{name}: {noise.level.label} ({noise.level_of((28, 28)).default:g})"
     for name, noise in CORRUPTIONS.items()
 ]
 # A row a flag.
@@ -64,8 +64,10 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.pictures import image_rows
 
     model, images = open_run(values)
-    noise = get_corruption(values.noise).for_images(model.image_shape)
-    level = noise.default if values.level is None else values.level
+    level = values.level
+    if level is None:
+        noise = get_corruption(values.noise)
+        level = noise.level_of(model.image_shape).default
     corrupt = make_corruption(
         values.noise,
         level,

@@ -83,9 +83,9 @@ def _picture_callbacks(
     if not values.log_images_every:
         return []
     episode = next(iter(job.validation))["images"][0]
-    noise = get_corruption(_LOGGED_NOISE).for_images(job.train.image_shape)
+    level = get_corruption(_LOGGED_NOISE).level_of(job.train.image_shape)
     corrupt = make_corruption(
-        _LOGGED_NOISE, noise.default, binary=is_binary(job.model)
+        _LOGGED_NOISE, level.default, binary=is_binary(job.model)
     )
     callbacks: list[keras.callbacks.Callback] = [
         ImageLogger(

@@ -126,7 +126,7 @@ def test_a_cleared_pad_is_a_mistake():
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_every_corruption_takes_the_whole_slider(kind):
-    level = get_corruption(kind).for_images((8, 12, 1))
+    level = get_corruption(kind).level_of((8, 12, 1))
     images = np.ones((2, 8, 12, 1), "float32")
     for value in (level.lowest, level.default, level.highest):
         for binary in (True, False):

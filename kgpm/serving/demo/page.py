@@ -127,7 +127,7 @@ def _write_part(model: DemoModel) -> SimpleNamespace:
 def _read_part(
     model: DemoModel, events: DemoEvents, written: gr.State
 ) -> SimpleNamespace:
-    level = get_corruption(_FIRST_CORRUPTION).for_images(model.image_shape)
+    level = get_corruption(_FIRST_CORRUPTION).level_of(model.image_shape)
     kinds = [NO_CORRUPTION, *CORRUPTIONS]
     with _part(
         3,
