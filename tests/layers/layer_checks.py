@@ -9,6 +9,10 @@ import tensorflow as tf
 from keras import tree
 
 
+def noise(*shape):
+    return np.random.default_rng(1).normal(size=shape).astype("float32")
+
+
 def awake(part):
     """With random numbers in kernels that start at zero, as after training."""
     generator = np.random.default_rng(2)

@@ -308,7 +308,7 @@ def test_diagnostics_show_a_collapse(layer):
 def test_the_published_sizes():
     layer = BlockMemory(512, 100)
     layer.build()
-    assert layer.memory_floats == 64 * 64 * 3
+    assert layer.memory_floats(7) == 64 * 64 * 3
     assert layer.trace_prior.sides == [32, 15, 12, 5, 3]
     assert [c.filters for c in layer.trace_prior.convolutions] == [
         32,
@@ -321,12 +321,15 @@ def test_the_published_sizes():
 
 def test_the_ablation_has_as_many_parameters():
     """Within 1% of what it takes the place of."""
-    block = BlockMemory(512, 100)
-    block.build()
-    replaced = block.writer.count_params() + block.trace_prior.count_params()
-    size = DenseMemory.projection_size_for(replaced, 512, 100, 2)
-    dense = DenseMemory(512, 100, 2, projection_size=size)
+    block = BlockMemory(512, 100, num_reads=3, hidden_size=9)
+    dense = DenseMemory.matching(block, name="ablation")
     dense.build()
+    assert (dense.name, dense.num_reads, dense.hidden_size) == (
+        "ablation",
+        3,
+        9,
+    )
+    replaced = block.writer.count_params() + block.trace_prior.count_params()
     count = sum(part.count_params() for part in dense.projection)
     assert abs(count - replaced) < 0.01 * replaced
 
