@@ -30,13 +30,6 @@ def exported(small_export):
     return ExportedModel(small_export)
 
 
-@pytest.fixture
-def episodes():
-    """Two episodes of five binary images."""
-    generator = np.random.default_rng(0)
-    return (generator.random((2, 5, *SHAPE)) > 0.6).astype("float32")
-
-
 @pytest.fixture(scope="session")
 def images():
     """Two episodes of three binary images."""

@@ -15,13 +15,15 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kgpm import ops
 from kgpm.serving import export_model
+from kgpm.serving.export.memory_tensors import fingerprint
 from kgpm.serving.export.saved_model import shared_networks
-from kgpm.serving.export.signatures import fingerprint
 from kgpm.serving.export.versions import latest_version
 from kgpm.serving.export.warmup import WARMUP_FILE
 from tests.models.conftest import SHAPE
 from tests.models.conftest import make
+from tests.serving.other_processes import TRAINING
 from tests.serving.other_processes import ask
+from tests.serving.other_processes import output_without
 
 ALL = {"serving_default", "read", "denoise", "score"}
 PRIOR = ALL | {"generate"}
@@ -140,20 +142,24 @@ def test_the_servers_loader_answers_as_the_live_model(name, tmp_path):
     found = requests_and_answers(model, EXPORTED[name])
     described = json.loads((path / "signatures.json").read_text())
     assert set(described) == EXPORTED[name]
-    check_answers(ask("c_api.py", path, found, tmp_path), found)
+    check_answers(ask(path, found, tmp_path), found)
 
 
 @pytest.mark.slow
-def test_no_keras_is_needed(small_export, tmp_path):
-    found = requests_and_answers(make("gpm"), STREAMING)
-    path = latest_version(small_export)
-    check_answers(ask("no_keras.py", path, found, tmp_path), found)
+def test_no_keras_is_needed(small_export):
+    code = (
+        "import numpy as np\n"
+        "from kgpm.serving import ExportedModel\n"
+        f"model = ExportedModel({str(small_export)!r})\n"
+        "print(model.read(np.ones([1, 2, 8, 8, 1]), model.prior(1)).shape)"
+    )
+    assert output_without(TRAINING, code) == "(1, 2, 8, 8, 1)\n"
 
 
 @pytest.mark.slow
-def test_saved_model_cli_runs_it(small_export, exported, episodes, tmp_path):
-    memory = exported.call("write", {"episode": episodes})
-    inputs = {"query": episodes, **memory}
+def test_saved_model_cli_runs_it(small_export, exported, images, tmp_path):
+    memory = exported.call("write", {"episode": images})
+    inputs = {"query": images, **memory}
     for name, value in inputs.items():
         np.save(tmp_path / f"{name}.npy", value)
     arguments = ";".join(f"{name}={tmp_path}/{name}.npy" for name in inputs)

@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from fastapi import Request
-from fastapi.exceptions import HTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.responses import Response
@@ -21,7 +20,7 @@ from kserve.protocol.rest.server import metrics_handler
 from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
-from starlette.exceptions import HTTPException as RoutingException
+from starlette.exceptions import HTTPException
 
 from kgpm.errors import UserError
 from kgpm.serving.kserve.body_limit import BodyLimit
@@ -152,7 +151,6 @@ def rest_app(
         app.add_exception_handler(kind, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_form)
     app.add_exception_handler(HTTPException, _refuse_route)
-    app.add_exception_handler(RoutingException, _refuse_route)
     app.add_middleware(BodyLimit, max_bytes=max_bytes)
     return app
 
