@@ -96,6 +96,13 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
                 )
 
 
+def training_flags(*arguments: str) -> flags.FlagValues:
+    """The flags of a training, parsed. Raises what `parse` does."""
+    values = flags.define(flags.FlagValues(), *flags.TRAINING)
+    parse(values, arguments)
+    return values
+
+
 def prepare(values: flags.FlagValues) -> None:
     """Sets the seed, determinism and dtype policy that the flags ask for.
 

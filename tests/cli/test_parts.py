@@ -7,11 +7,10 @@ import pytest
 
 from kgpm import UserError
 from kgpm import layers
-from kgpm import train
 from kgpm.cli import flags
 from kgpm.cli import parts
 from kgpm.cli.flag_table import TABLE
-from kgpm.cli.main import parse
+from kgpm.cli.main import training_flags
 from kgpm.cli.parts import make_model
 from kgpm.files import write_json
 from kgpm.models import MODELS
@@ -28,9 +27,7 @@ DECIDED = {
 
 
 def model_of(*arguments, image_shape=(20, 20, 1), variance=None):
-    values = flags.FlagValues()
-    train.define_flags(values)
-    parse(values, ["--model_dir=unused", *arguments])
+    values = training_flags("--model_dir=unused", *arguments)
     flags.check_effects(values)
     return make_model(values, image_shape, variance)
 

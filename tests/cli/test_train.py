@@ -15,6 +15,8 @@ from kgpm import train
 from kgpm.cli import training_job
 from kgpm.cli.images import load_split
 from kgpm.cli.main import run
+from kgpm.cli.main import training_flags
+from kgpm.cli.parts import make_model
 from kgpm.training.backup import Progress
 
 SMALL = (
@@ -226,7 +228,6 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
 
 def test_another_model_is_not_resumed(in_process, tmp_path):
     from kgpm.files import write_json
-    from kgpm.models import GPM
     from kgpm.training.run_directory import RunDirectory
     from kgpm.training.stored_model import describe_model
 
@@ -234,7 +235,7 @@ def test_another_model_is_not_resumed(in_process, tmp_path):
     stored = RunDirectory(tmp_path)
     stored.create()
     training_job.save_run_flags(values)
-    model = GPM((8, 8, 1), memory_size=2, code_size=4, width=4)
+    model = make_model(values, (8, 8, 1))
     write_json(stored.backup / "model.json", describe_model(model))
     resumed = (f"--model_dir={tmp_path}", "--resume")
     assert in_process(*resumed) == (0, "")
@@ -264,10 +265,4 @@ def test_an_average_of_the_first_weights_is_told(
 
 
 def train_values(directory, *arguments):
-    from kgpm.cli import flags
-    from kgpm.cli.main import parse
-
-    values = flags.FlagValues()
-    train.define_flags(values)
-    parse(values, [f"--model_dir={directory}", *SMALL, *arguments])
-    return values
+    return training_flags(f"--model_dir={directory}", *SMALL, *arguments)
