@@ -37,7 +37,7 @@ class MemoryTensors:
             self.specs = self._traced(model)
         self.statistics_shape: list[int] | None = None
         if model.streams:
-            self.statistics_shape = list(model.statistics_shape)
+            self.statistics_shape = list(model.memory.statistics_shape)
 
     @property
     def changed_specs(self) -> list[tf.TensorSpec]:
