@@ -8,9 +8,9 @@ from keras import ops
 
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.blocks import build_chain
-from kgpm.layers.networks.contract import Encoder
-from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.image_networks import scale_widths
+from kgpm.layers.networks.image_networks import Encoder
+from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_sizes import scale_widths
 
 
 @keras.saving.register_keras_serializable(package="kgpm")

@@ -12,10 +12,10 @@ from kgpm.errors import check_sizes
 from kgpm.layers.networks.blocks import Chain
 from kgpm.layers.networks.blocks import TransposedConvolution
 from kgpm.layers.networks.blocks import build_chain
-from kgpm.layers.networks.contract import Decoder
-from kgpm.layers.networks.contract import Encoder
-from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.image_networks import scale_widths
+from kgpm.layers.networks.image_networks import Decoder
+from kgpm.layers.networks.image_networks import Encoder
+from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_sizes import scale_widths
 
 # Two convolutions of stride 2.
 REDUCTION = 4

@@ -10,9 +10,9 @@ from kgpm.errors import UserError
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.blocks import Chain
 from kgpm.layers.networks.blocks import TransposedConvolution
-from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
-from kgpm.layers.networks.image_networks import check_image_shape
+from kgpm.layers.networks.image_networks import Decoder
+from kgpm.layers.networks.image_sizes import check_image_shape
 
 # Side -> (kernel, stride) of each layer: 1-4-10-13-28, 1-5-12-15-32 and
 # 1-7-11-25-29-60-63-64.
