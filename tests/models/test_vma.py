@@ -257,7 +257,7 @@ def test_an_unwritten_memory_has_the_learned_images(vma, images):
     assert np.isfinite(ops.nelbo(terms)).all()
     assert np.all(terms["kl_a"] <= np.log(LEARNED) + 1e-6)
     np.testing.assert_array_equal(
-        vma.memory_images(memory)[1], vma.memory.dummies
+        vma.memory.images_of(memory)[1], vma.memory.dummies
     )
 
 
