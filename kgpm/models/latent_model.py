@@ -25,19 +25,6 @@ from kgpm.ops import make_seed
 from kgpm.ops import nelbo
 from kgpm.ops import split_seed
 
-# The default parts that an argument of a constructor is for.
-_OF_DEFAULTS = {
-    "memory_size": ("memory",),
-    "num_embeddings": ("memory",),
-    "code_size": ("encoder", "memory", "decoder"),
-    "embedding_dim": ("encoder", "memory", "decoder"),
-    "latent_size": ("memory", "decoder"),
-    "width": ("encoder", "decoder"),
-    "read": ("memory",),
-}
-
-_PARTS = ("encoder", "memory", "decoder")
-
 
 @keras.saving.register_keras_serializable(package="kgpm")
 class LatentModel(Configured, BoundModel):
