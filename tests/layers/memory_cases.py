@@ -3,6 +3,8 @@
 Beside the checks of every layer each passes those of test_memory_contract.py.
 """
 
+import json
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -149,7 +151,12 @@ MEMORIES = {
         shared_noise=True,
     ),
     "pseudo_inverse_newton": vectors(
-        layers.PseudoInverseMemory, 1, MATRIX, solver="newton"
+        layers.PseudoInverseMemory,
+        1,
+        [(2, 3, 6)],
+        memory_size=3,
+        solver="newton",
+        solver_iterations=20,
     ),
     "pseudo_inverse_lstm": vectors(
         layers.PseudoInverseMemory, 1 + 2 * 2 * 3, MATRIX, ordering="lstm"
@@ -339,12 +346,16 @@ MEMORIES = {
 }
 
 
+def unbuilt(name):
+    case = MEMORIES[name]
+    layer = case["layer_class"](**case["config"])
+    # By its configuration, so that parts which are layers are its own.
+    return case["layer_class"].from_config(layer.get_config())
+
+
 def fresh(name):
     """A memory of a case, built, with weights as after some training."""
-    case = MEMORIES[name]
-    config = case["layer_class"](**case["config"]).get_config()
-    # Parts that are layers are then its own.
-    layer = case["layer_class"].from_config(config)
+    layer = unbuilt(name)
     layer.build()
     generator = np.random.default_rng(3)
     for weight in layer.trainable_variables:
@@ -353,8 +364,9 @@ def fresh(name):
 
 
 def copy_of(layer):
-    stored = keras.saving.serialize_keras_object(layer)
-    copy = keras.saving.deserialize_keras_object(stored)
-    copy.build()
+    """Another by its configuration as JSON, with the same weights."""
+    stored = json.dumps(keras.saving.serialize_keras_object(layer))
+    # It is built as it was.
+    copy = keras.saving.deserialize_keras_object(json.loads(stored))
     copy.set_weights(layer.get_weights())
     return copy
