@@ -67,7 +67,7 @@ class SlotMemory(Memory):
         code_size: int,
         observation_noise: float = 0.5,
         read: str = "categorical",
-        write_noise: float = 0.0,
+        write_noise: float = 0.5,
         beta: float | None = None,
         hidden_size: int | None = None,
         **kwargs: Any,
