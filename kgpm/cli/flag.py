@@ -57,6 +57,10 @@ class Flag:
             for model in models
         }
 
+    def is_of(self, model: str | None) -> bool:
+        """Whether a model takes the flag; `None` takes those of no model."""
+        return not self.defaults or model in self.defaults
+
     @property
     def conditions(self) -> list[Condition]:
         """All of what must hold for the flag to have an effect."""

@@ -52,9 +52,7 @@ def _entries(
             lines += _entry("--model", f"{row.meaning} (default {row.default})")
             for name, title in MODELS.items():
                 lines += _entry(f"    {name}", title)
-        elif row.name != "model" and (
-            not row.defaults or model in row.defaults
-        ):
+        elif row.name != "model" and row.is_of(model):
             lines += _entry(_name(row), _text(row, model))
     return lines
 

@@ -79,12 +79,16 @@ def differing_flags(values: flags.FlagValues) -> list[str]:
 
 
 def _lines(values: flags.FlagValues, group: str) -> dict[str, str]:
-    """A line for each flag; one without a value or effect is not set."""
+    """A line for each flag; one without a value or effect is not set.
+
+    Flags that the model does not take have none.
+    """
+    model = getattr(values, "model", None)
     return {
         flag.name: (flags.has_effect(values, flag) and flag.serialize())
         or f"# --{flag.name} is not set"
         for flag in flags.flags_in_group(values, group)
-        if flag.name != "resume"
+        if flag.name != "resume" and flag.row.is_of(model)
     }
 
 
