@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from kgpm import UserError
+from kgpm import layers
 from kgpm.evaluation import code_residual
 from kgpm.evaluation import energy
-from kgpm import layers
 from kgpm.models import GPM
 
 from .conftest import SHAPE
