@@ -11,7 +11,6 @@ from kgpm import ops
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.models import VMA
 
-from .conftest import ADDRESSED
 from .conftest import SHAPE
 from .conftest import compiled
 from .conftest import make
