@@ -122,8 +122,6 @@ def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     weights = special.softmax(-distances, axis=-1)
     entropy = 4 * special.entr(weights).sum(-1).mean()
     hard = np.eye(8)[distances.argmin(-1)]
-    rng = np.random.default_rng(0)
-    sampled = np.eye(8)[[rng.choice(8, p=each) for each in weights]]
     for read, chosen in (("soft", weights), ("hard", hard)):
         row = found["memory_vae", read]
         latents = np.reshape(chosen @ memory, (len(images), 2, 2, 6))
@@ -138,8 +136,9 @@ def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     rates = {r: found["memory_vae", r]["rate_nats"] for r in reads}
     assert rates["soft"] == ""
     assert float(rates["hard"]) == pytest.approx(4 * uses, rel=1e-4)
-    mean = 4 * special.entr(sampled.mean(0)).sum() - entropy
-    assert float(rates["sampled"]) == pytest.approx(mean, abs=0.05)
+    # Three standard deviations of what 1,436 draws show.
+    mean = 4 * special.entr(weights.mean(0)).sum() - entropy
+    assert float(rates["sampled"]) == pytest.approx(mean, abs=0.1)
     assert found["grid_autoencoder", ""]["rate_nats"] == ""
     codes = float(found["vq_vae", ""]["perplexity"])
     assert float(found["vq_vae", ""]["rate_nats"]) == pytest.approx(
