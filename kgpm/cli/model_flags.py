@@ -89,7 +89,7 @@ MODEL = (
          "Learn the observation noise."),
     Flag("learn_prior", "boolean", {("sequential_gpm", *_KANERVA): True},
          "Learn the memory's prior."),
-    Flag("write_noise", "float", {_GPM: 0.5, ("slot_vae",): 0.0},
+    Flag("write_noise", "float", {(*_GPM, "slot_vae"): 0.5},
          "Standard deviation of the noise on written codes in training.",
          least=0.0),
     Flag("posterior", ("analytic", "per_slot"), {_GPM: "analytic"},
