@@ -226,9 +226,9 @@ def test_a_model_without_memory_says_why(name, words, images):
 def test_plain_images_are_as_episodes_of_one(model, images):
     """In every method that takes images."""
     plain = images[:, 0]
-    for method in (model.read, model.energy, model.reconstruct):
-        expected = method(plain[:, None]).numpy()[:, 0]
-        np.testing.assert_allclose(method(plain), expected, atol=1e-4)
+    for function in (type(model).read, energy, type(model).reconstruct):
+        expected = function(model, plain[:, None]).numpy()[:, 0]
+        np.testing.assert_allclose(function(model, plain), expected, atol=1e-4)
     steps = model.denoise(plain, num_steps=2)
     expected = model.denoise(plain[:, None], num_steps=2)[:, :, 0]
     np.testing.assert_array_equal(steps, expected)
