@@ -41,9 +41,7 @@ def finished_run(tmp_path_factory):
     from kgpm.models import GPM
 
     path = tmp_path_factory.mktemp("run")
-    values = flags.FlagValues()
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
+    values = flags.define(flags.FlagValues(), "run", "data")
     values(
         [
             "",

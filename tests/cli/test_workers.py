@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from kgpm import train
-from kgpm.cli import flags
-from kgpm.cli.main import parse
 from kgpm.cli.main import run
+from kgpm.cli.main import training_flags
 from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.cli.workers import cluster_of
 from kgpm.cli.workers import facts_of_this_worker
@@ -50,10 +49,7 @@ SMALL = (
 
 
 def flag_values(*arguments):
-    values = flags.FlagValues()
-    train.define_flags(values)
-    parse(values, ["--model_dir=unused", *arguments])
-    return values
+    return training_flags("--model_dir=unused", *arguments)
 
 
 def config(ports, rank):

@@ -218,28 +218,6 @@ CASES = {
         num_frozen=4,
         in_a_model=True,
     ),
-    "skip_encoder": dict(
-        layer_class=layers.SkipEncoder,
-        config=dict(image_shape=(26, 26, 1), feature_size=5, width=[4, 6]),
-        inputs=(noise(2, 3, 26, 26, 1),),
-        shapes=[(2, 3, 5), (2, 3, 13, 13, 4), (2, 3, 7, 7, 6)],
-        num_weights=14,
-        bfloat16="bfloat16",
-    ),
-    "skip_decoder": dict(
-        layer_class=layers.SkipDecoder,
-        config=dict(
-            image_shape=(28, 25, 1),
-            code_size=5,
-            num_parameters=2,
-            width=[4, 6],
-        ),
-        inputs=(noise(2, 3, 5), noise(2, 3, 14, 13, 4), noise(2, 3, 7, 7, 6)),
-        shapes=[(2, 3, 28, 25, 2)],
-        num_weights=4 + 3 * 4 + 2,
-        call=lambda layer, codes, *skips: layer(codes, skips),
-        bfloat16="bfloat16",
-    ),
     "entry_decoder": dict(
         layer_class=layers.EntryDecoder,
         config=dict(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kgpm.errors import UserError
+from kgpm.layers import CodePerplexity
 from kgpm.layers import VectorQuantizer
 from kgpm.layers import VectorQuantizerEMA
 
@@ -188,3 +189,10 @@ def test_in_any_keras_model(kind):
     )
     losses = model.fit(x, x, epochs=40, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+def test_perplexity_is_made_again_from_its_configuration():
+    metric = CodePerplexity(CODES, name="used", dtype="float32")
+    twin = CodePerplexity.from_config(metric.get_config())
+    assert twin.get_config() == metric.get_config()
+    assert twin.name == "used" and twin.uses.shape == (CODES,)

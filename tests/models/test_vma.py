@@ -11,7 +11,6 @@ from kgpm import ops
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.models import VMA
 
-from .conftest import ADDRESSED
 from .conftest import SHAPE
 from .conftest import compiled
 from .conftest import make
@@ -257,7 +256,7 @@ def test_an_unwritten_memory_has_the_learned_images(vma, images):
     assert np.isfinite(ops.nelbo(terms)).all()
     assert np.all(terms["kl_a"] <= np.log(LEARNED) + 1e-6)
     np.testing.assert_array_equal(
-        vma.memory_images(memory)[1], vma.memory.dummies
+        vma.memory.images_of(memory)[1], vma.memory.dummies
     )
 
 

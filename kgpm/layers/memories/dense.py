@@ -85,11 +85,11 @@ class DenseMemory(KeyedMemory):
             memory: what this one stands for.
             **kwargs: of `keras.layers.Layer`.
         """
-        memory.writer.build()
-        memory.trace_prior.build()
-        number = (
-            memory.writer.count_params() + memory.trace_prior.count_params()
-        )
+        # Of a copy: to count parameters is to make them, which a memory does
+        # but once.
+        twin = type(memory).from_config(memory.get_config())
+        twin.build()
+        number = twin.writer.count_params() + twin.trace_prior.count_params()
         sizes = memory.code_size, memory.latent_size, memory.num_reads
         half = (sizes[0] + KEY_SIZE * sizes[2] + 2 * sizes[1] + 2) / 2
         rest = max(number - 2 * sizes[1], 0)
