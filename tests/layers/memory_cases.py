@@ -347,10 +347,15 @@ MEMORIES = {
 
 
 def unbuilt(name):
+    """A memory of a case, whose parts that are layers are its own."""
     case = MEMORIES[name]
-    layer = case["layer_class"](**case["config"])
-    # By its configuration, so that parts which are layers are its own.
-    return case["layer_class"].from_config(layer.get_config())
+    config = {
+        option: type(value).from_config(value.get_config())
+        if isinstance(value, keras.layers.Layer)
+        else value
+        for option, value in case["config"].items()
+    }
+    return case["layer_class"](**config)
 
 
 def fresh(name):
