@@ -70,7 +70,7 @@ def requests_and_answers(model, signatures):
     def prior():
         shape = [3, *model.statistics_shape] if "update" in signatures else None
         statistics = {"statistics": np.zeros(shape)} if shape else {}
-        return named(model.prior_memory(3), 3) | statistics
+        return named(model.memory.prior(3), 3) | statistics
 
     def changed(change):
         after = change(query[:, :1], statistics)
