@@ -25,19 +25,6 @@ from kgpm.ops import make_seed
 from kgpm.ops import nelbo
 from kgpm.ops import split_seed
 
-# The default parts that an argument of a constructor is for.
-_OF_DEFAULTS = {
-    "memory_size": ("memory",),
-    "num_embeddings": ("memory",),
-    "code_size": ("encoder", "memory", "decoder"),
-    "embedding_dim": ("encoder", "memory", "decoder"),
-    "latent_size": ("memory", "decoder"),
-    "width": ("encoder", "decoder"),
-    "read": ("memory",),
-}
-
-_PARTS = ("encoder", "memory", "decoder")
-
 
 class LatentModel(Configured, BoundModel):
     """A generative memory model: an encoder, a memory, a decoder, a likelihood.
@@ -113,7 +100,7 @@ class LatentModel(Configured, BoundModel):
         parts.check_options_used(
             self.encoder,
             self.memory,
-            memory_kl_weight=memory_kl_weight,
+            memory_kl_weight=memory_kl_weight or None,
             held_out_weight=held_out_weight or None,
             num_inner_reads=num_inner_reads or None,
         )
