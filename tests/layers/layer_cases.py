@@ -37,7 +37,8 @@ def decode_entry(layer, z, features, *skips):
 
 ADDRESS = (noise(2, 3, 6), noise(2, 4, 6))
 DRAW = [(2, 3, 4), (2, 3), (2, 3)]
-# Name -> arguments of `run_layer_test`. A new layer adds a line here.
+# Name -> arguments of `run_layer_test`, and whether `run_model_test` takes
+# them. A new layer adds a line here.
 CASES = {
     **MEMORIES,
     "address_per_slot": dict(
@@ -133,7 +134,7 @@ CASES = {
         shapes=[(2, 3, 8, 12, 2)],
         num_weights=2 + 4 + 4,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "grid_encoder": dict(
         layer_class=layers.GridEncoder,
@@ -147,7 +148,7 @@ CASES = {
         shapes=[(2, 3, 2, 3, 5)],
         num_weights=6 + 4 + 2,
         bfloat16="float32",
-        model_dir=True,
+        in_a_model=True,
     ),
     "pixel_cnn": dict(
         layer_class=layers.PixelCNN,
@@ -164,7 +165,7 @@ CASES = {
         shapes=[(2, 5, 6, 4)],
         num_weights=4,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "residual_stack_shared": dict(
         layer_class=layers.ResidualStack,
@@ -173,7 +174,7 @@ CASES = {
         shapes=[(2, 5, 6, 4)],
         num_weights=2,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "soft_memory": dict(
         layer_class=layers.SoftMemory,
@@ -181,7 +182,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=2,
-        model_dir=True,
+        in_a_model=True,
     ),
     "soft_memory_cosine": dict(
         layer_class=layers.SoftMemory,
@@ -189,7 +190,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=2,
-        model_dir=True,
+        in_a_model=True,
     ),
     "soft_memory_reference": dict(
         layer_class=layers.SoftMemory,
@@ -197,7 +198,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=1,
-        model_dir=True,
+        in_a_model=True,
     ),
     "vector_quantizer": dict(
         layer_class=layers.VectorQuantizer,
@@ -215,7 +216,7 @@ CASES = {
         shapes=[(2, 3, 4)],
         num_weights=0,
         num_frozen=4,
-        model_dir=True,
+        in_a_model=True,
     ),
     "entry_decoder": dict(
         layer_class=layers.EntryDecoder,
@@ -243,7 +244,7 @@ CASES = {
         shapes=[(2, 5, 4, 6)],
         num_weights=3,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "group_normalization": dict(
         layer_class=layers.FastGroupNormalization,
@@ -252,7 +253,7 @@ CASES = {
         shapes=[(2, 5, 4, 6)],
         num_weights=2,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "encoder": dict(
         layer_class=layers.ImageEncoder,
@@ -263,7 +264,7 @@ CASES = {
         shapes=[(2, 5)],
         num_weights=2 * 2 + 2 * 2 * 2 * 3 + 2,
         bfloat16="float32",
-        model_dir=True,
+        in_a_model=True,
     ),
     "encoder_without_normalization": dict(
         layer_class=layers.ImageEncoder,
@@ -288,7 +289,7 @@ CASES = {
         shapes=[(2, 9, 12, 3)],
         num_weights=2 + 2 * 2 * 2 * 3 + 2 * 2,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "lstm": dict(
         layer_class=layers.OrderingLSTM,
@@ -296,7 +297,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=2 * 2 * 3,
-        model_dir=True,
+        in_a_model=True,
     ),
     "softmax_read": dict(
         layer_class=layers.SoftmaxRead,
@@ -315,7 +316,7 @@ CASES = {
         shapes=[(2, 5, 3, 4)],
         num_weights=6,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "per_image": dict(
         layer_class=layers.PerImage,
@@ -323,7 +324,7 @@ CASES = {
         inputs=(noise(2, 3, 5, 6, 2),),
         shapes=[(2, 3, 3, 4, 4)],
         num_weights=2,
-        model_dir=True,
+        in_a_model=True,
     ),
     "spectral_dense": dict(
         layer_class=layers.SpectralDense,
@@ -333,7 +334,7 @@ CASES = {
         num_weights=2,
         num_frozen=1,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "temporal_shift_block": dict(
         layer_class=layers.TemporalShiftBlock,
@@ -359,7 +360,7 @@ CASES = {
         num_weights=3 + (6 + 3 * 9) + 2,
         num_frozen=2 + 4 + 3 * 6,
         bfloat16="float32",
-        model_dir=True,
+        in_a_model=True,
     ),
     "trace_prior": dict(
         layer_class=layers.TracePrior,
@@ -377,7 +378,7 @@ CASES = {
         shapes=[(2, 9, 12, 3)],
         num_weights=4 + 3,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "transposed_convolution": dict(
         layer_class=layers.TransposedConvolution,
@@ -386,6 +387,6 @@ CASES = {
         shapes=[(2, 7, 4, 3)],
         num_weights=2,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
 }

@@ -292,6 +292,21 @@ def test_what_is_no_bound_says_so():
 
 
 @pytest.mark.parametrize(
+    "kind", [SoftBottleneck, VariationalBottleneck, QuantizedBottleneck]
+)
+def test_grids_of_another_size_are_refused(kind):
+    """A prior would charge for places that are not there, or for too few."""
+    layer = make(kind)
+    for shape in ((3, 2), (4, 4), (1, 4)):
+        codes = noise(1, 2, *shape, SIZE)
+        for method in (layer.latents_of, lambda c: layer.sample(c, None, 0)):
+            words = f"grids of 2 x 2 .*received {shape[0]} x {shape[1]}"
+            with pytest.raises(UserError, match=words):
+                method(codes)
+    assert NoBottleneck().read(codes).shape == codes.shape
+
+
+@pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
         (SoftBottleneck, {"memory_size": 0}, "memory_size"),

@@ -121,6 +121,7 @@ def test_images_do_not_inform_each_other():
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_xla_compiles_the_networks_and_their_gradients():
     """Their written-out gradients must be of operations that XLA knows."""
     encoder = ImageEncoder((8, 8, 1), 3, width=4)

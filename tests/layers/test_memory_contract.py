@@ -35,20 +35,33 @@ def made(name):
     return layer, codes, layer.write(codes)
 
 
+# Options that none of these checks looks at.
+VARIANTS = {
+    "dense_memory_linear",
+    "image_memory_shared",
+    "kanerva_fixed_noise",
+    "soft_bottleneck_cosine",
+    "soft_bottleneck_reference",
+}
+UNBUILT = {name: unbuilt(name) for name in MEMORIES}
+
+
 def those(condition):
-    """Names of the cases whose memories are so."""
-    return [name for name in MEMORIES if condition(unbuilt(name))]
+    """A parameter of a test: the cases whose memories are so."""
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(
+                name, marks=[pytest.mark.slow] if name in VARIANTS else []
+            )
+            for name, memory in UNBUILT.items()
+            if condition(memory)
+        ],
+    )
 
 
-STORING = those(lambda memory: memory.stores)
-STREAMING = those(lambda memory: memory.streams)
-LEAVING = those(lambda memory: memory.leaves_each_out)
-ENUMERATED = those(lambda memory: memory.enumerates)
-BOUNDS = those(lambda memory: not memory.why_no_bound)
-# What training counts are weights that it does not train.
-STATEFUL = [n for n, case in MEMORIES.items() if case.get("num_frozen")]
-every = pytest.mark.parametrize("name", MEMORIES)
-storing = pytest.mark.parametrize("name", STORING)
+every = those(lambda memory: True)
+storing = those(lambda memory: memory.stores)
 
 
 def take(values, places):
@@ -195,7 +208,7 @@ def test_what_a_memory_costs_is_shared_by_its_images(name):
         np.testing.assert_allclose(nothing[KL_MEMORY], 0.0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", BOUNDS)
+@those(lambda memory: not memory.why_no_bound)
 def test_what_is_charged_is_what_is_drawn(name):
     """Terms are the mean of ln q(h) - ln p(h), over many draws or exactly."""
     layer, codes, memory = made(name)
@@ -234,7 +247,10 @@ def test_an_absent_code_is_nowhere(name):
     assert np.all(at(memory=padded, address=1).log_ratio < -1e29)
 
 
-@pytest.mark.parametrize("name", STATEFUL)
+# Counts are weights that are not trained.
+@pytest.mark.parametrize(
+    "name", [n for n, case in MEMORIES.items() if case.get("num_frozen")]
+)
 def test_an_absent_code_leaves_no_trace_in_what_training_counts(name):
     layer, codes, memory = made(name)
     others = tree.map_structure(lambda v: 1.0 - 3.0 * v, codes)
@@ -270,7 +286,7 @@ def test_a_copy_by_its_configuration_does_the_same(name):
     agree(all_of(copy, codes, again), all_of(layer, codes, memory), 0.0)
 
 
-@pytest.mark.parametrize("name", STREAMING)
+@those(lambda memory: memory.streams)
 def test_a_write_in_parts_with_some_taken_out_is_a_write_of_the_rest(name):
     layer, codes, memory = made(name)
     queries = codes + 0.3 * noise(*codes.shape)
@@ -293,7 +309,7 @@ def test_a_write_in_parts_with_some_taken_out_is_a_write_of_the_rest(name):
     same(layer.remove(codes, both, 1.0 - WEIGHTS), rest)
 
 
-@pytest.mark.parametrize("name", LEAVING)
+@those(lambda memory: memory.leaves_each_out)
 def test_a_code_left_out_is_as_if_never_written(name):
     layer, codes, memory = made(name)
     others = layer.leave_each_out(codes, memory)
@@ -360,7 +376,7 @@ def test_a_memory_is_shown_and_drawn_from(name):
     )
 
 
-@pytest.mark.parametrize("name", [n for n in MEMORIES if n not in STORING])
+@those(lambda memory: not memory.stores)
 def test_what_stores_nothing_takes_plain_batches(name):
     layer, codes, _ = made(name)
     agree(layer.read(codes[1], None), layer.read(codes, None)[1])
@@ -373,7 +389,7 @@ def test_what_stores_nothing_takes_plain_batches(name):
     assert layer.why_not_stored.startswith(("which ", "whose "))
 
 
-@pytest.mark.parametrize("name", ENUMERATED)
+@those(lambda memory: memory.enumerates)
 def test_addresses_make_a_distribution(name):
     """sum_a p(a) E_q[p(z | a) / q(z | x, a)] = 1, over those that are there."""
     layer, codes, _ = made(name)
@@ -451,6 +467,7 @@ def test_a_memory_of_ones_own_needs_no_more_than_reads_and_writes():
             call()
 
 
+@pytest.mark.slow
 @every
 def test_half_precision_codes_and_policy_leave_divergences_alone(name):
     before = keras.config.dtype_policy()

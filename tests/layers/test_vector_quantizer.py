@@ -169,6 +169,7 @@ def test_a_code_without_use_starts_again(kind):
     assert np.abs(layer.embeddings.numpy()[2]).max() < 10.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_in_any_keras_model(kind):
     random.seed(0)
