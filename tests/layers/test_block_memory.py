@@ -334,6 +334,8 @@ def test_the_ablation_has_as_many_parameters():
     """Within 1% of what it takes the place of."""
     block = BlockMemory(512, 100, num_reads=3, hidden_size=9)
     dense = DenseMemory.matching(block, name="ablation")
+    assert not block.built
+    block.build()
     dense.build()
     assert (dense.name, dense.num_reads, dense.hidden_size) == (
         "ablation",

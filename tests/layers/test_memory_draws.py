@@ -169,9 +169,3 @@ def test_prior_draws_have_the_memorys_covariance():
     spread = np.sqrt((expected**2 + np.outer(diagonal, diagonal)) / count)
     assert np.max(np.abs(error) / spread) < 4.5
     assert np.linalg.matrix_rank(draws[0, :20]) == K
-
-
-def test_a_point_has_no_divergence():
-    layer = make()
-    assert layer.kl(layer.prior(2)) is None
-    assert layer.costs(layer.prior(2), np.ones((2, 3))) == {}

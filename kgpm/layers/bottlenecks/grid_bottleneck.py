@@ -23,8 +23,8 @@ class GridBottleneck(Memory):
         **kwargs: of `keras.layers.Layer`.
     """
 
-    # `(h, w)` of a grid, where something is charged for each of its places.
-    grid_shape: tuple[int, int] | None = None
+    # `(h, w)` of a grid; empty where nothing depends on it.
+    grid_shape: tuple = ()
     stores = False
     # Latents are as the images say, without noise.
     draws = False
@@ -45,7 +45,7 @@ class GridBottleneck(Memory):
         """
         *leading, height, width, size = ops.shape(codes)
         expected = self.grid_shape or (height, width)
-        if (height, width) != tuple(expected):
+        if (height, width) != expected:
             raise UserError(
                 f"Expected codes in grids of {expected[0]} x {expected[1]} "
                 f"for this {type(self).__name__}, received {height} x {width}."
