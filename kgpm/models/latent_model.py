@@ -26,6 +26,7 @@ from kgpm.ops import nelbo
 from kgpm.ops import split_seed
 
 
+@keras.saving.register_keras_serializable(package="kgpm")
 class LatentModel(Configured, BoundModel):
     """A generative memory model: an encoder, a memory, a decoder, a likelihood.
 
