@@ -18,6 +18,7 @@ import tensorflow as tf  # noqa: E402
 from benchmarks import timing  # noqa: E402
 from kgpm.cli.main import training_flags  # noqa: E402
 from kgpm.cli.parts import make_model  # noqa: E402
+from kgpm.evaluation import importance_weighted_bounds  # noqa: E402
 
 CONFIGS = ("configs/vma_omniglot.cfg", "configs/vma_omniglot_cpu.cfg")
 _SAMPLES = 1000
@@ -55,7 +56,9 @@ def row(path: str, arguments: argparse.Namespace) -> tuple[str, ...]:
     memory = model.write(images)
     score = timing.seconds(
         tf.function(
-            lambda: model.log_likelihood(images, memory, arguments.samples)
+            lambda: importance_weighted_bounds(
+                model, images, memory, arguments.samples
+            )
         ),
         arguments.repeats,
     )

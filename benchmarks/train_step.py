@@ -178,7 +178,7 @@ def main() -> None:
         ],
     )
     encoder_flops = timing.forward_flops(model.encoder, model.image_shape)
-    decoder_flops = timing.forward_flops(model.decode, (model.latent_size,))
+    decoder_flops = timing.forward_flops(model.decode, codes.shape[2:])
     # Only what the architecture needs counts as work done.
     decoder_flops -= timing.padding_flops(model.decoder)
     # The decoder may also run on the codes themselves.

@@ -231,7 +231,7 @@ def test_a_planted_violation_is_found(module, source):
     ("module", "source"),
     [
         ("kgpm.models.gpm", "from kgpm.layers import Draw\nimport keras"),
-        ("kgpm.models.gpm", "from kgpm.models.memory_model import MemoryModel"),
+        ("kgpm.models.gpm", "from kgpm.models.latent_model import LatentModel"),
         ("kgpm.ops.bounds", "from kgpm.errors import UserError"),
         ("kgpm.data.episodes", "import tensorflow as tf"),
         ("kgpm.train", "from kgpm.cli.main import run"),

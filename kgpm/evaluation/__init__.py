@@ -1,7 +1,7 @@
 """Evaluation: figures A, B and C, tighter bounds and retrieval, of a model."""
 
-from kgpm.evaluation.energy import code_residual
-from kgpm.evaluation.energy import energy
+from kgpm.evaluation.energies import code_residual
+from kgpm.evaluation.energies import energy
 from kgpm.evaluation.evaluation import evaluate
 from kgpm.evaluation.held_out import held_out_terms
 from kgpm.evaluation.importance_weights import held_out_bounds

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from kgpm.models import LatentModel
@@ -79,5 +80,7 @@ def leave_each_out(
         terms = score(image, code, memory, read_seed)
         return {name: value[:, 0] for name, value in terms.items()}
 
-    terms = ops.map(leave_out, ops.arange(length))
+    # Keras calls it once more, for the shapes: a function is traced once.
+    traced = tf.function(leave_out, autograph=False)
+    terms = ops.map(traced, ops.arange(length))
     return {name: ops.swapaxes(v, 0, 1) for name, v in terms.items()}

@@ -11,8 +11,8 @@ from kgpm import ops
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
 from kgpm.evaluation.batches import write_memory
-from kgpm.evaluation.energy import code_residual
-from kgpm.evaluation.energy import energy
+from kgpm.evaluation.energies import code_residual
+from kgpm.evaluation.energies import energy
 from kgpm.evaluation.figures import mean_and_standard_error
 from kgpm.pictures.image_rows import image_errors
 

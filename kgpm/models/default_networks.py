@@ -3,6 +3,7 @@
 from typing import Any
 
 from kgpm import likelihoods
+from kgpm.errors import UserError
 from kgpm.layers import GridDecoder
 from kgpm.layers import GridEncoder
 from kgpm.layers import ImageDecoder
@@ -61,3 +62,17 @@ def grid_networks(
             image_shape, embedding_dim, count, width, name="decoder"
         )
     return encoder, decoder
+
+
+def grid_of(encoder: Any) -> tuple:
+    """The grid `(h, w)` that a default bottleneck is for.
+
+    Raises:
+        UserError: an encoder that was brought, of which nobody knows.
+    """
+    if not isinstance(encoder, GridEncoder):
+        raise UserError(
+            "Expected memory= beside an encoder of your own, for whose grid "
+            f"there is no default bottleneck, received {encoder!r} alone."
+        )
+    return encoder.grid_shape

@@ -101,7 +101,7 @@ class LatentModel(Configured, BoundModel):
         parts.check_options_used(
             self.encoder,
             self.memory,
-            memory_kl_weight=memory_kl_weight,
+            memory_kl_weight=memory_kl_weight or None,
             held_out_weight=held_out_weight or None,
             num_inner_reads=num_inner_reads or None,
         )

@@ -8,6 +8,7 @@ from kgpm.layers import NoBottleneck
 from kgpm.layers import SoftBottleneck
 from kgpm.layers import VariationalBottleneck
 from kgpm.models.default_networks import grid_networks
+from kgpm.models.default_networks import grid_of
 from kgpm.models.latent_model import LatentModel
 
 
@@ -60,7 +61,7 @@ class MemoryVAE(LatentModel):
         )
         if memory is None:
             memory = SoftBottleneck(
-                encoder.grid_shape,
+                grid_of(encoder),
                 memory_size or 512,
                 embedding_dim or 64,
                 name="memory",
@@ -111,7 +112,7 @@ class VariationalMemoryVAE(LatentModel):
         )
         if memory is None:
             memory = VariationalBottleneck(
-                encoder.grid_shape,
+                grid_of(encoder),
                 memory_size or 512,
                 embedding_dim or 64,
                 name="memory",

@@ -105,7 +105,7 @@ def build(model: Any) -> None:
 
 
 def _try(model: Any) -> None:
-    """Passes two images through the parts."""
+    """Passes two images through the parts: a mean over one can hide much."""
     *sides, channels = model.image_shape
     count = model.likelihood.num_parameters(channels)
     try:

@@ -98,13 +98,21 @@ class VMA(LatentModel):
                 "Expected num_bound_samples of at least 2, each of which is "
                 f"the baseline of the others, received {num_bound_samples}."
             )
+        if memory is not None:
+            if not isinstance(memory, ImageMemory):
+                raise UserError(
+                    "Expected memory to be an ImageMemory, from whose entries "
+                    f"the bound is computed, received {memory!r}."
+                )
+            check_goes_with("a default memory", False, encoder=encoder)
+            check_goes_with(
+                "a default encoder or decoder", decoder is None, width=width
+            )
         width, latent_size = width or (48, 64), latent_size or 64
         if memory is None:
             if encoder is None:
                 encoder = AddressEncoder(image_shape, width, name="encoder")
             memory = ImageMemory(encoder, latent_size, name="memory")
-        else:
-            check_goes_with("a default memory", False, encoder=encoder)
         if decoder is None:
             decoder = EntryDecoder(
                 image_shape,

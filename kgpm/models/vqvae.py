@@ -6,6 +6,7 @@ import keras
 
 from kgpm.layers import QuantizedBottleneck
 from kgpm.models.default_networks import grid_networks
+from kgpm.models.default_networks import grid_of
 from kgpm.models.latent_model import LatentModel
 
 
@@ -67,7 +68,7 @@ class VQVAE(LatentModel):
         )
         if memory is None:
             memory = QuantizedBottleneck(
-                encoder.grid_shape,
+                grid_of(encoder),
                 num_embeddings or 512,
                 embedding_dim or 64,
                 name="memory",

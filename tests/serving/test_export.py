@@ -34,14 +34,14 @@ STREAMING = MEMORY | {"update", "forget"}
 EXPORTED = {
     "gpm": STREAMING,
     "gpm_attractor": STREAMING,
-    "gpm_categorical": STREAMING,
+    "slot_vae": STREAMING,
     "dkm": MEMORY,
     "km": MEMORY,
     "kpp": MEMORY,
     "kpp_dense": MEMORY,
     "vma": MEMORY,
     "vae": PRIOR,
-    "vq_vae_pixel_cnn": PRIOR,
+    "vq_vae": PRIOR,
     "grid_autoencoder": ALL,
 }
 
@@ -70,7 +70,7 @@ def requests_and_answers(model, signatures):
     def prior():
         shape = [3, *model.statistics_shape] if "update" in signatures else None
         statistics = {"statistics": np.zeros(shape)} if shape else {}
-        return named(model.prior_memory(3), 3) | statistics
+        return named(model.memory.prior(3), 3) | statistics
 
     def changed(change):
         after = change(query[:, :1], statistics)
@@ -186,7 +186,7 @@ def test_the_memory_id_tells_models_apart():
     model.set_weights(weights)
     assert fingerprint(model) != first
     # The same weights under another way of reading them.
-    assert fingerprint(make("gpm_per_slot")) != first
+    assert fingerprint(make("gpm_attractor")) != first
 
 
 def nested(name, batch, width, dtype):

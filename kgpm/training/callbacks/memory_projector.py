@@ -55,7 +55,7 @@ def write_projector(
     """Writes the projector's files for the memory of `images`.
 
     Args:
-        model: a `MemoryModel`.
+        model: a `LatentModel`.
         images: `[1, T, H, W, C]`.
         log_dir: where to.
         seed: of the write's noise if it has any.
