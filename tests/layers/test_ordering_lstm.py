@@ -50,6 +50,7 @@ def test_weights_of_one_are_the_default():
     )
 
 
+@pytest.mark.slow
 def test_unknown_length():
     layer, codes, weights = problem()
     function = tf.function(

@@ -340,6 +340,7 @@ def test_solver_iterations():
     np.testing.assert_allclose(default, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["ridge", "newton"])
 def test_unknown_number_of_codes_inside_a_function(solver):
     layer = make(solver=solver)

@@ -104,6 +104,7 @@ def test_write_noise_is_for_training_and_one_draw():
     )
 
 
+@pytest.mark.slow
 def test_unknown_number_of_codes_inside_a_function():
     layer = make()
 

@@ -102,7 +102,9 @@ def test_the_first_batch_places_the_codes(layer):
     assert np.abs(layer.embeddings.numpy() - before).max() < 60.0
 
 
-@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize(
+    "graph", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_running_means(graph):
     """NumPy's, with the raw counts kept and absent vectors left out."""
     layer = VectorQuantizerEMA(CODES, SIZE, decay=0.9, epsilon=0.1)
