@@ -63,6 +63,7 @@ def finished_run(tmp_path_factory):
     return store(tmp_path_factory.mktemp("run"), keyed())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", PICTURES)
 def test_a_figure_of_a_run(figure, finished_run, capfd):
     code = call(
@@ -159,6 +160,7 @@ def test_sizes_keep_the_images_of_a_step(monkeypatch, tmp_path, capfd):
     assert (tmp_path / "kpp_sizes.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_training_is_done_once(tmp_path, capfd):
     base = tmp_path / "base.cfg"
     base.write_text(
@@ -191,6 +193,7 @@ def test_a_training_is_done_once(tmp_path, capfd):
         train(tmp_path / "other", str(base), likelihood="bernouli")
 
 
+@pytest.mark.slow
 def test_the_table_has_the_bound_of_every_cell(tmp_path, capfd):
     """One cell computed again from its memories."""
     from kgpm import data

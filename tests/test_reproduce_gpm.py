@@ -50,6 +50,7 @@ def split(seed=0):
     )
 
 
+@pytest.mark.slow
 def test_capacity(runs, capfd):
     """One cell again: each episode under the memory of the one before it."""
     folder, _ = runs["linear"]
@@ -92,6 +93,7 @@ def test_capacity(runs, capfd):
         assert (folder / f"gpm_capacity.{kind}").stat().st_size > 200
 
 
+@pytest.mark.slow
 def test_denoising(runs, monkeypatch, capfd):
     from kgpm.experiments import gpm_denoising
 

@@ -81,6 +81,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     folder, test, settings_of = trained
     line_plot, drawn = drawing.line_plot, []
@@ -166,6 +167,7 @@ def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     assert image[..., :3].std() > 0.0
 
 
+@pytest.mark.slow
 def test_reconstructions(trained, capfd):
     folder, test, settings_of = trained
     code = call(

@@ -69,6 +69,7 @@ def run(name, model_dir, *arguments):
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_resumed_is_as_uninterrupted(name, tmp_path, monkeypatch):
     copy = CopyIn(2, tmp_path / "whole", tmp_path / "cut")

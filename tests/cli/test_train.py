@@ -197,6 +197,7 @@ def backup_values(model_dir):
         return {name: file[name] for name in file.files}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     epochs = 6

@@ -108,6 +108,7 @@ def state(directory):
         return progress, {name: file[name] for name in file.files}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_workers_equal_one_device(tmp_path, start):
     alone, first = tmp_path / "alone", tmp_path / "first"
     # The hosts share no disk.
@@ -169,6 +170,7 @@ def test_killed_and_resumed_workers_equal_one_device(tmp_path, start):
     )
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_before_it_is_connected(tmp_path, start):
     """Each of two once waits for the other, which met it and then ended."""
     facts = facts_of_this_worker(flag_values(*SMALL))

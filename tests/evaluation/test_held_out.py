@@ -11,6 +11,7 @@ from tests.models.conftest import three_episodes
 from tests.models.conftest import untouched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names_that(stores))
 def test_held_out_is_a_write_without_the_image(name):
     """Averaged over seeds, because the draws differ."""

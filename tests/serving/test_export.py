@@ -68,7 +68,11 @@ def requests_and_answers(model, signatures):
         return {"nelbo": ops.nelbo(terms), **terms}
 
     def prior():
-        shape = [3, *model.statistics_shape] if "update" in signatures else None
+        shape = (
+            [3, *model.memory.statistics_shape]
+            if "update" in signatures
+            else None
+        )
         statistics = {"statistics": np.zeros(shape)} if shape else {}
         return named(model.memory.prior(3), 3) | statistics
 

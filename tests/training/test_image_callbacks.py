@@ -72,6 +72,7 @@ def test_pictures_of_the_epochs_asked_for(trained):
         assert rows * cell < picture.shape[0] < (rows + 1) * cell
 
 
+@pytest.mark.slow
 def test_diagnostics_are_scalars_beside_the_pictures(images, tmp_path):
     model = make("kpp_dense")
     model.compile("adam", seed=1)
@@ -80,7 +81,9 @@ def test_diagnostics_are_scalars_beside_the_pictures(images, tmp_path):
     model.fit(dataset, verbose=0, callbacks=[callback])
     events = event_accumulator.EventAccumulator(str(tmp_path))
     events.Reload()
-    expected = model.diagnostics(images[:1], model.write(images[:1]))
+    expected = model.memory.diagnostics(
+        model.encode(images[:1]), model.write(images[:1])
+    )
     assert expected
     for name, value in expected.items():
         (record,) = events.Tensors(f"diagnostics/{name}")
@@ -88,6 +91,7 @@ def test_diagnostics_are_scalars_beside_the_pictures(images, tmp_path):
         np.testing.assert_allclose(logged, value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without_pictures(trained, images):
     model, _ = trained
     plain = train(images, [])

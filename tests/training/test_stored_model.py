@@ -74,6 +74,7 @@ def test_a_failed_save_leaves_the_old_model(run, monkeypatch):
     assert os.listdir(run.checkpoints) == ["last.keras"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full_leaves_the_old_files(tmp_path):
     # A limit on the size of files makes the kernel refuse to write more, as
     # a full disk does.
