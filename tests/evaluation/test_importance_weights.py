@@ -8,8 +8,9 @@ from kgpm import UserError
 from kgpm import ops
 from kgpm.evaluation.importance_weights import held_out_bounds
 from kgpm.evaluation.importance_weights import importance_weighted_bounds
+from tests.models.conftest import QUICKEST
 from tests.models.conftest import memory_of
-from tests.models.conftest import names_that
+from tests.models.conftest import rows
 from tests.models.conftest import three_episodes
 from tests.models.conftest import untouched
 
@@ -41,7 +42,7 @@ def mean_weight(model, images, codes, memory, num_samples, seed):
     return np.logaddexp.reduce(values, axis=0) - np.log(num_samples)
 
 
-@pytest.mark.parametrize("name", names_that(lambda m: not m.memory.draws))
+@pytest.mark.parametrize("name", rows(lambda m: not m.memory.draws))
 def test_without_noise_it_is_the_bound(name, images):
     model = untouched(name)
     one = model.query_terms(images, None, 0)
@@ -49,8 +50,7 @@ def test_without_noise_it_is_the_bound(name, images):
     np.testing.assert_allclose(ops.nelbo(one), weighted["nelbo_iw"], rtol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", names_that(lambda m: m.memory.draws))
+@pytest.mark.parametrize("name", rows(lambda m: m.memory.draws, QUICKEST))
 def test_one_sample_is_the_elbo_in_expectation_and_200_are_above(name, images):
     model, images = untouched(name), images[:1]
     memory = memory_of(model, images)
@@ -72,7 +72,6 @@ def test_one_sample_is_the_elbo_in_expectation_and_200_are_above(name, images):
     assert elbo.mean() < weighted.mean()
 
 
-@pytest.mark.slow
 def test_thousand_bounds_are_above_the_bound_of_a_thousand(gpm, images):
     """No slack: the mean of 1,000 one-sample bounds, and IWAE-1000."""
     images = images[:1]
@@ -118,7 +117,6 @@ def test_it_is_of_the_mean_weight(gpm, images, monkeypatch):
         np.testing.assert_allclose(memory["mean"], expected["mean"], atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpm", "dkm", "kpp"])
 def test_held_out_bounds_are_of_the_memory_of_the_others(name, images):
     """By the seeds that it is said to use, one image at a time."""

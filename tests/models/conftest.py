@@ -164,15 +164,28 @@ def untouched(name):
     return model
 
 
-def names_that(holds):
-    """Names of those models of the table of which something holds."""
-    return [name for name in sorted(MODELS) if holds(_made(name)[0])]
+# One with a memory, one without, and those that no other module tests: the rest
+# are marked as slow. And of what costs seconds one of all.
+QUICK = {"gpm", "dkm", "km", "vae"}
+QUICKEST = {"gpm"}
 
 
-def models_that(holds):
+def rows(holds=None, quick=QUICK, names=MODELS):
+    """Names of those models of which something holds, for a test's rows.
+
+    Those that are not quick are marked as slow.
+    """
+    return [
+        name if name in quick else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(names)
+        if holds is None or holds(_made(name)[0])
+    ]
+
+
+def models_that(holds=None, quick=QUICK):
     """Marks a test for those models alone."""
     return pytest.mark.parametrize(
-        "name_of_model", names_that(holds), indirect=True
+        "name_of_model", rows(holds, quick), indirect=True
     )
 
 
@@ -206,7 +219,7 @@ def compiled(model, **kwargs):
     return model
 
 
-@pytest.fixture(params=sorted(MODELS))
+@pytest.fixture(params=rows())
 def name_of_model(request):
     """For what must be set before a model is made."""
     return request.param

@@ -12,10 +12,10 @@ from kgpm import likelihoods
 from kgpm import models
 from kgpm.configuration import Configured
 
-from .conftest import MODELS
 from .conftest import SHAPE
 from .conftest import SMALL
 from .conftest import addressed
+from .conftest import rows
 from .conftest import untouched
 
 PARTS = ("encoder", "memory", "decoder")
@@ -61,7 +61,12 @@ def configured(thing):
             yield part
 
 
-@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_every_model_is_in_the_table():
+    for name, constructor in models.MODELS.items():
+        assert type(untouched(name)) is constructor
+
+
+@pytest.mark.parametrize("name", rows(names=models.MODELS))
 def test_config_has_every_argument(name):
     constructor = models.MODELS[name]
     defaults = parameters(constructor)
@@ -90,7 +95,7 @@ def test_config_has_every_argument(name):
             break
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", rows())
 def test_config_has_every_argument_of_nested_parts(name):
     model = untouched(name)
     config = json.loads(json.dumps(model.get_config()))

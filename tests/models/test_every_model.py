@@ -9,6 +9,7 @@ from kgpm.evaluation import code_residual
 from kgpm.evaluation import energy
 from kgpm.evaluation.importance_weights import importance_weighted_bounds
 
+from .conftest import QUICKEST
 from .conftest import SHAPE
 from .conftest import make
 from .conftest import memory_of
@@ -132,6 +133,7 @@ def test_a_call_writes_and_reads_back(gpm, images):
     np.testing.assert_allclose(gpm(images), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_served_number_of_steps(gpm, images):
     """A tensor as good as an integer; of `generate` see below."""
     memory = gpm.write(images)
@@ -172,7 +174,7 @@ def test_generate_begins_with_the_draw_and_then_reads(model, images):
     assert np.any(other.numpy() != first.numpy())
 
 
-@models_that(lambda model: model.memory.has_prior)
+@models_that(lambda model: model.memory.has_prior, QUICKEST)
 def test_the_number_of_steps_may_be_a_tensor(model, images):
     memory = memory_of(model, images)
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kgpm import ops
 
+from .conftest import QUICKEST
 from .conftest import make
 from .conftest import memory_of
 from .conftest import models_that
@@ -43,7 +44,7 @@ def test_the_noise_of_a_read_is_known(model, images):
 
 
 # Where images see each other, codes depend on the other queries.
-@models_that(lambda model: not model.encoder.mixes_images)
+@models_that(lambda model: not model.encoder.mixes_images, QUICKEST)
 def test_twice_the_queries_cost_the_same_each(model, images):
     """No term is summed over T, or divided by it twice."""
     memory = memory_of(model, images)

@@ -5,19 +5,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from .conftest import MODELS
+from .conftest import QUICKEST
 from .conftest import batches
 from .conftest import compiled
 from .conftest import make
 from .conftest import memory_of
+from .conftest import models_that
+from .conftest import rows
 
 # Tracing the step of a model costs far more than running it: the tests below
 # share one model of each kind, compiled as follows.
 SEED = 5
 WARMUP = 4
-# It trains as its relative does: what differs is a layer, whose gradients and
-# saving the table of tests/layers checks.
-AS_RELATIVES = {"slot_vae_softmax"}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ def seeds():
     """
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS.keys() - AS_RELATIVES))
+@pytest.fixture(scope="module", params=rows(quick=QUICKEST))
 def traced(request):
     """A compiled model, and the values of all that training changes."""
     model = make(request.param)
@@ -147,6 +146,7 @@ def test_save_and_load(untrained, images, tmp_path):
         np.testing.assert_array_equal(first, second)
 
 
+@models_that(quick=QUICKEST)
 def test_everything_runs_in_mixed_bfloat16(name_of_model, images):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -168,6 +168,7 @@ def test_everything_runs_in_mixed_bfloat16(name_of_model, images):
         keras.config.set_dtype_policy(before)
 
 
+@models_that(quick=QUICKEST)
 def test_unknown_batch_and_length(model, images):
     spec = tf.TensorSpec([None, None, 8, 8, 1])
     score = tf.function(

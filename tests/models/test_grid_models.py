@@ -158,6 +158,7 @@ def test_a_learned_prior_is_the_rate_and_leaves_the_codes(images):
         assert (slope is not None) == ("prior" in variable.path)
 
 
+@pytest.mark.slow
 def test_a_learned_prior_learns(images):
     """All images alike: their codes come to cost next to nothing."""
     same = np.repeat(images[:1, :1], 8, axis=0)
@@ -240,6 +241,7 @@ def test_absent_images_are_no_codes(images):
         np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_draws_nothing_has_no_weighted_bound(images):
     for name in ("memory_vae", "vq_vae"):
         result = evaluate(
@@ -251,6 +253,7 @@ def test_what_draws_nothing_has_no_weighted_bound(images):
         assert ("bits_per_dim" in figure) == (name == "vq_vae")
 
 
+@pytest.mark.slow
 def test_the_variational_bound_is_one():
     """By enumeration: its mean, and the likelihood that it bounds."""
     model, images = one_address(0.35)
@@ -299,6 +302,7 @@ def test_perplexity_is_of_all_batches_together():
     assert float(metric.result()) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_evaluation_counts_codes_over_the_whole_split(images):
     model = vq_vae()
     weights = np.ones((3, 5), "float32")

@@ -53,6 +53,7 @@ def test_the_decoder_sees_the_latent_alone(keyed, images):
     assert np.all(own["kl_z"].numpy()[[0, 2]] != wrong["kl_z"].numpy()[[0, 2]])
 
 
+@pytest.mark.slow
 def test_figures_differ_by_the_memory_alone(keyed, images):
     """An evaluation gives A and C the same noise."""
     # In one batch: another size would be traced again.
@@ -96,8 +97,7 @@ def test_a_step_moves_statistics_and_singular_vectors(keyed, images):
         np.testing.assert_array_equal(v, old)
 
 
-@pytest.mark.parametrize("activation", ["relu", "linear"])
-def test_the_ablation_differs_by_less_than_one_percent(activation):
+def test_the_ablation_differs_by_less_than_one_percent():
     random.seed(0)
     block = layers.BlockMemory(
         128,
@@ -106,12 +106,12 @@ def test_the_ablation_differs_by_less_than_one_percent(activation):
         window_size=16,
         width=16,
         hidden_size=128,
-        activation=activation,
+        activation="linear",
     )
     networks = {"code_size": 128, "width": 16}
     whole = KanervaPlusPlus(memory=block, **networks)
     dense = layers.DenseMemory.matching(block)
-    assert (dense.hidden_size, dense.activation) == (128, activation)
+    assert (dense.hidden_size, dense.activation) == (128, "linear")
     ablation = DenseMemoryAblation(memory=dense, **networks)
     difference = abs(ablation.count_params() - whole.count_params())
     assert difference < 0.01 * (

@@ -65,6 +65,7 @@ def test_it_is_saved_and_loaded(trained, images, tmp_path):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_it_is_evaluated(trained, images):
     model, _ = trained
     weights = np.ones((3, 5), "float32")
@@ -93,6 +94,7 @@ def test_it_is_evaluated(trained, images):
     assert figures["A"]["nelbo_iw"]["mean"] < figures["A"]["nelbo"]["mean"]
 
 
+@pytest.mark.slow
 def test_it_is_served(trained, images, tmp_path):
     model, _ = trained
     export_model(model, tmp_path / "own")

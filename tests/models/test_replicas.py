@@ -15,6 +15,9 @@ from kgpm.serving import ExportedModel
 from tests.models.replica_script import CASES
 from tests.ports import free_ports
 
+# Four trainings of every model, in three processes.
+pytestmark = pytest.mark.slow
+
 MODES = ("mirrored", "worker 0", "worker 1")
 SCRIPT = Path(__file__).with_name("replica_script.py")
 

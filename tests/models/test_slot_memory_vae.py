@@ -52,6 +52,7 @@ def test_more_images_than_slots_share_them(read, images):
 
 
 @pytest.mark.parametrize("read", READS)
+@pytest.mark.slow
 def test_the_held_out_part_of_the_loss_is_figure_b(read, images):
     """Its divergences exactly, its pixels over 40 draws."""
     model = slot_vae(8, held_out_weight=0.7, read=read, write_noise=0.0)

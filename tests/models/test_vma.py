@@ -145,6 +145,7 @@ def test_training_terms_are_averages_of_held_out_ones(images):
 
 
 @pytest.mark.parametrize("baseline", ops.VIMCO_BASELINES)
+@pytest.mark.slow
 def test_expected_gradient_is_that_of_all_pairs_of_addresses(baseline):
     """Of the addresses' network, over thousands of copies of an episode."""
     options = {"num_bound_samples": 2, "vimco_baseline": baseline}
@@ -194,6 +195,7 @@ def test_expected_gradient_is_that_of_all_pairs_of_addresses(baseline):
     assert np.all(np.abs(runs.mean(0) - expected) < 7.0 * error + 1e-4)
 
 
+@pytest.mark.slow
 def test_stratified_bound_is_the_sum_over_entries(images):
     """Of p(x | m_a) alone, where z says nothing."""
     vma = without_z(wide_awake(make("vma"), 30.0))
@@ -221,6 +223,7 @@ def test_stratified_bound_is_the_sum_over_entries(images):
     np.testing.assert_allclose(bounds["nelbo_iw"], -expected, atol=0.05)
 
 
+@pytest.mark.slow
 def test_bounds_tighten(vma, images):
     memory = vma.write(images)
     elbo = [-ops.nelbo(vma.query_terms(images, memory, s)) for s in range(20)]
@@ -232,6 +235,7 @@ def test_bounds_tighten(vma, images):
     assert -np.mean(bounds["nelbo_stratified"]) == pytest.approx(iw, abs=0.5)
 
 
+@pytest.mark.slow
 def test_held_out_bounds_leave_the_image_out(vma, images):
     bounds = tf.function(lambda: held_out_bounds(vma, images, None, 60, 1))()
     tighter = tf.function(
@@ -269,6 +273,7 @@ def test_an_unwritten_memory_has_the_learned_images(vma, images):
     )
 
 
+@pytest.mark.slow
 def test_training_lowers_the_held_out_bound(images):
     """Every episode is one image again and again: the others show it."""
     same = np.repeat(images[:, :1], 4, axis=1)
