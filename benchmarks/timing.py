@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from kgpm.layers import TransposedConvolution
+
 MATMUL_SIZE = 2048
 
 
@@ -62,13 +64,13 @@ def padding_flops(decoder: Any) -> int:
     pair; as a plain one to four times the filters it takes more at the edges
     and where a phase has fewer taps.
     """
-    extra = 0
-    for i, layer in enumerate(decoder.upsamplings):
-        channels = layer.kernel.shape[-1]
-        shape = (decoder.heights[i], decoder.widths[i], channels)
-        needed = 2 * math.prod(shape) * layer.filters
-        needed *= math.prod(layer.kernel_size)
-        extra += forward_flops(layer, shape) - needed
+    extra, shape = 0, (None, *decoder.element_shape)
+    for layer in decoder.chain:
+        if isinstance(layer, TransposedConvolution):
+            needed = 2 * math.prod(shape[1:]) * layer.filters
+            needed *= math.prod(layer.kernel_size)
+            extra += forward_flops(layer, shape[1:]) - needed
+        shape = layer.compute_output_shape(shape)
     return extra
 
 

@@ -49,7 +49,7 @@ class Configured:
         return found
 
     def get_config(self) -> dict:
-        inherited = getattr(super(), "get_config", dict)()
+        inherited: dict = getattr(super(), "get_config", dict)()
         arguments = {
             name: _serialized(value)
             for name, value in self.arguments().items()

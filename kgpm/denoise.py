@@ -16,43 +16,36 @@ import sys
 from typing import Any
 
 from kgpm.cli import flags
-from kgpm.cli import stored_run_flags
-from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
+from kgpm.data import CORRUPTIONS
+from kgpm.data import get_corruption
+from kgpm.data import make_corruption
+
+_LEVELS = [
+    f"{name}: {noise.level.label} ({noise.level_of((28, 28)).default:g})"
+    for name, noise in CORRUPTIONS.items()
+]
+# A row a flag.
+# fmt: off
+FLAGS = (
+    Flag("noise", tuple(CORRUPTIONS), "salt_and_pepper", "The corruption."),
+    Flag("level", "float", None,
+         "Its strength, in brackets what it is without this flag for images "
+         f"of 28 x 28 pixels. {'; '.join(_LEVELS)}.", unset="see there"),
+    Flag("block_value", "float", None,
+         "What a block is filled with, from 0 (black) to 1 (white).",
+         unset="0", goes_with={"noise": ("block",)}, least=0.0, most=1.0),
+    Flag("num_images", "integer", 512, "Images to measure.", least=1),
+    Flag("num_examples", "integer", 8, "Images in the strip.", least=1),
+)
+# fmt: on
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    stored_run_flags.define_stored_run_flags(
-        values, "Images to write and denoise."
-    )
-    stored_run_flags.define_reading_flags(values)
-    stored_run_flags.define_output_flag(values)
-    string, integer, _, real, _ = definers(values, "program")
-    string(
-        "noise",
-        "salt_and_pepper",
-        "Corruption: salt_and_pepper, block, rotate, gaussian, speckle, "
-        "poisson.",
-    )
-    real(
-        "level",
-        None,
-        "Its strength: share of pixels (salt_and_pepper), side in pixels "
-        "(block), largest angle in degrees (rotate), standard deviation "
-        "(gaussian, speckle), photons of a white pixel (poisson). Without it "
-        "0.15, 12/28 of the side, 45, 0.5, 0.5, 4.",
-    )
-    real(
-        "block_value",
-        0.0,
-        "What a block is filled with, from 0 (black) to 1 (white).",
-        lower_bound=0.0,
-        upper_bound=1.0,
-    )
-    integer("num_images", 512, "Images to measure.", lower_bound=1)
-    integer("num_examples", 8, "Images in the strip.", lower_bound=1)
+    flags.define(values, *flags.READING, "output", own=FLAGS)
 
 
 def main(values: flags.FlagValues) -> None:
@@ -62,7 +55,6 @@ def main(values: flags.FlagValues) -> None:
 
     from kgpm.cli.stored_run import evaluation_batches
     from kgpm.cli.stored_run import open_run
-    from kgpm.data import noises
     from kgpm.evaluation.retrieval import is_binary
     from kgpm.evaluation.retrieval import measure_retrieval
     from kgpm.evaluation.retrieval_report import retrieval_panels
@@ -74,8 +66,9 @@ def main(values: flags.FlagValues) -> None:
     model, images = open_run(values)
     level = values.level
     if level is None:
-        level = noises.default_level(values.noise, model.image_shape)
-    corrupt = noises.make_corruption(
+        noise = get_corruption(values.noise)
+        level = noise.level_of(model.image_shape).default
+    corrupt = make_corruption(
         values.noise,
         level,
         binary=is_binary(model),

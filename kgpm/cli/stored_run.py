@@ -5,9 +5,8 @@ from typing import Any
 
 from kgpm import data
 from kgpm.cli import flags
+from kgpm.cli.images import load_split
 from kgpm.cli.run_flags import stored_flags
-from kgpm.cli.training_job import check_pixels
-from kgpm.cli.training_job import load_split
 from kgpm.errors import UserError
 from kgpm.training.stored_model import load_model
 
@@ -20,7 +19,7 @@ def open_run(values: flags.FlagValues) -> tuple[Any, data.ImageSet]:
     own noise.
 
     Args:
-        values: flags of `define_stored_run_flags`.
+        values: flags of the groups `run`, `data` and `stored`.
 
     Returns:
         The model and the images.
@@ -39,7 +38,7 @@ def open_run(values: flags.FlagValues) -> tuple[Any, data.ImageSet]:
             f"{_shape(images.image_shape)}: change --dataset, --image_size or "
             "--channels"
         )
-    check_pixels(model.likelihood, images)
+    images.check_pixels(model.likelihood)
     return model, images
 
 

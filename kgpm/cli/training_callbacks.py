@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from kgpm.cli import flags
-from kgpm.data.noises import default_level
-from kgpm.data.noises import make_corruption
+from kgpm.data import get_corruption
+from kgpm.data import make_corruption
 from kgpm.evaluation.retrieval import is_binary
 from kgpm.training.callbacks.averaged_weights import AveragedWeights
 from kgpm.training.callbacks.checkpoint import Checkpoint
@@ -45,19 +45,12 @@ def training_callbacks(
             *_deciding_callbacks(values, job),
         ]
     hyperparameters = {
-        flag.name: flag.value
-        for group in ("data", "optimisation")
-        for flag in flags.flags_in_group(values, group)
-        if flag.name not in ("data_dir", "download")
+        name: value
+        for group in ("data", "model", "optimisation")
+        for name, value in flags.effective_values(values, group).items()
+        if name not in ("data_dir", "download")
     }
-    config = job.model.get_config()
-    taken = flags.model_arguments(values, type(job.model))
-    hyperparameters.update(
-        {name: config[name] for name in taken if name != "likelihood"},
-        likelihood=job.model.likelihood.name,
-        model=values.model,
-        seed=values.seed,
-    )
+    hyperparameters["seed"] = values.seed
     figures = [job.model.monitor, "nelbo", *job.model.term_names]
     figures = list(dict.fromkeys(figures))
     return [
@@ -90,10 +83,9 @@ def _picture_callbacks(
     if not values.log_images_every:
         return []
     episode = next(iter(job.validation))["images"][0]
+    level = get_corruption(_LOGGED_NOISE).level_of(job.train.image_shape)
     corrupt = make_corruption(
-        _LOGGED_NOISE,
-        default_level(_LOGGED_NOISE, job.train.image_shape),
-        binary=is_binary(job.model),
+        _LOGGED_NOISE, level.default, binary=is_binary(job.model)
     )
     callbacks: list[keras.callbacks.Callback] = [
         ImageLogger(
@@ -104,7 +96,7 @@ def _picture_callbacks(
             seed=values.seed,
         )
     ]
-    if job.model.has_memory:
+    if job.model.memory.stores:
         callbacks.append(
             MemoryProjector(job.run.logs, episode, seed=values.seed)
         )

@@ -6,17 +6,16 @@ import zlib
 from typing import Any
 
 import keras
-import numpy as np
 
 from kgpm import data
-from kgpm import models
 from kgpm.cli import flags
+from kgpm.cli.images import load_split
+from kgpm.cli.parts import make_model
 from kgpm.cli.run_flags import save_run_flags
 from kgpm.cli.training_callbacks import training_callbacks
 from kgpm.cli.training_callbacks import verbosity
 from kgpm.cli.workers import cluster_of
 from kgpm.cli.workers import make_strategy
-from kgpm.errors import UserError
 from kgpm.evaluation.evaluation import evaluate
 from kgpm.evaluation.report import format_table
 from kgpm.evaluation.report import write_metrics
@@ -76,14 +75,10 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     strategy = make_strategy(values)
     writes = cluster.rank == 0
     run = RunDirectory(values.model_dir)
-    constructor = models.get(values.model)
-    arguments = flags.model_arguments(values, constructor)
     train = load_split(values, "train")
     data.check_augmentations(values.augment or (), train.image_shape)
     validation = load_split(values, "validation")
     test = load_split(values, "test")
-    if "data_variance" in arguments and values.data_variance is None:
-        arguments["data_variance"] = pixel_variance(train)
     if cluster.several:
         splits = (train, validation, test)
         check_same(
@@ -92,9 +87,9 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
             f"images of --dataset={values.dataset}",
         )
     with strategy.scope():
-        model = constructor(image_shape=train.image_shape, **arguments)
+        model = make_model(values, train.image_shape, train.pixel_variance)
     for images in (train, validation, test):
-        check_pixels(model.likelihood, images)
+        images.check_pixels(model.likelihood)
     if values.resume and writes:
         check_same_model(run, model)
     # Counted even where a flag says it: episodes that the images cannot fill
@@ -191,74 +186,22 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     print(f"{where} holds the run: metrics.json, metrics.csv, checkpoints.")
     print("Next:")
     for program in ("evaluate", "generate", "denoise"):
-        if program == "generate" and not best.has_prior:
+        if program == "generate" and not best.memory.has_prior:
             continue
         print(f"  python -m kgpm.{program} --model_dir={where}")
     print(f"  tensorboard --logdir {where}")
 
 
-def load_split(values: flags.FlagValues, split: str) -> data.ImageSet:
-    """Loads a split of the data set that the flags name.
-
-    Args:
-        values: flags with the data group.
-        split: `"train"`, `"validation"` or `"test"`.
-    """
-    return data.load_images(
-        values.dataset,
-        split,
-        image_size=values.image_size,
-        channels=values.channels,
-        binarize=values.binarize,
-        seed=values.seed,
-        data_dir=values.data_dir,
-        download=values.download,
-    )
-
-
-def pixel_variance(images: data.ImageSet) -> float:
-    """The variance of all pixels of images, on [0, 1]."""
-    levels = np.bincount(images.images.reshape(-1), minlength=256)
-    values = np.arange(256) / 255.0
-    share = levels / levels.sum()
-    mean = np.sum(share * values)
-    return float(np.sum(share * (values - mean) ** 2))
-
-
-def check_pixels(likelihood: Any, images: data.ImageSet) -> None:
-    """Checks that a likelihood can score the images.
-
-    Raises:
-        UserError: if it cannot; the message says which flag helps.
-    """
-    # Only which values occur matters: a table of 256 instead of a float copy
-    # of all images.
-    present = np.zeros(256, bool)
-    for chunk in np.array_split(images.images, max(len(images) // 1024, 1)):
-        present[np.unique(chunk)] = True
-    if images.dynamic:
-        present[:] = False
-        present[[0, 255]] = True
-    levels = np.flatnonzero(present).astype("float32") / 255.0
-    try:
-        likelihood.validate(levels.reshape(1, -1, 1))
-    except ValueError as error:
-        # The library's message is about arrays; the user has flags.
-        raise UserError(
-            f"--likelihood={likelihood.name} cannot score the pixels of "
-            f"{images.name}, whose {len(levels)} levels lie in "
-            f"[{levels.min():g}, {levels.max():g}]: add --binarize=threshold "
-            "(or fixed, dynamic), or use another --likelihood"
-        ) from error
-
-
 def _optimizer(
     values: flags.FlagValues, model: keras.Model, steps: int
 ) -> keras.optimizers.Optimizer:
+    warmup_epochs = values.warmup_epochs
+    if warmup_epochs is None:
+        warmup_epochs = min(1.0, values.epochs / 2)
     rate = learning_rate_schedule(
         values.learning_rate,
         total_steps=values.epochs * steps,
-        warmup_steps=round(values.warmup_epochs * steps),
+        warmup_steps=round(warmup_epochs * steps),
         schedule=values.schedule,
     )
     return make_optimizer(

@@ -1,29 +1,29 @@
 """Where images come from: data sets, episodes and corruptions.
 
-The names load on first use, so that a command line can list `SOURCES` without
-waiting for TensorFlow.
+The functions load on first use, so that a command line can list `SOURCES` and
+`CORRUPTIONS` without waiting for TensorFlow.
 """
 
 import importlib
 from typing import TYPE_CHECKING
 from typing import Any
 
+from kgpm.data.corruptions import CORRUPTIONS
+from kgpm.data.corruptions import get_corruption
+from kgpm.data.corruptions import make_corruption
 from kgpm.data.sources import BINARIZATIONS
 from kgpm.data.sources import SOURCES
 from kgpm.data.sources import SPLITS
 
 if TYPE_CHECKING:
-    from kgpm.data import corruptions
     from kgpm.data.augmentation import check_augmentations
     from kgpm.data.batching import episodes
     from kgpm.data.batching import num_batches
-    from kgpm.data.corruptions import CORRUPTIONS
     from kgpm.data.image_set import ImageSet
     from kgpm.data.loading import load_images
     from kgpm.data.memory_batching import memory_batches
 
 _MODULES = {
-    "CORRUPTIONS": "corruptions",
     "ImageSet": "image_set",
     "check_augmentations": "augmentation",
     "episodes": "batching",
@@ -39,17 +39,16 @@ __all__ = [
     "SPLITS",
     "ImageSet",
     "check_augmentations",
-    "corruptions",
     "episodes",
+    "get_corruption",
     "load_images",
+    "make_corruption",
     "memory_batches",
     "num_batches",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "corruptions":
-        return importlib.import_module("kgpm.data.corruptions")
     if name not in _MODULES:
         raise AttributeError(f"module 'kgpm.data' has no attribute {name!r}")
     module = importlib.import_module(f"kgpm.data.{_MODULES[name]}")

@@ -9,7 +9,8 @@ from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import to_uint8
 from kgpm.data.preprocessing import transform_array
-from kgpm.data.sources import DIGITS
+from kgpm.data.sources import Request
+from kgpm.data.sources import get_source
 from kgpm.data.splits import permutation
 from kgpm.data.splits import split_off
 from kgpm.data.splits import validation_size
@@ -20,9 +21,7 @@ _BATCH = 256
 
 def load_array(
     images: Any,
-    split: str,
-    size: tuple[int, int] | None,
-    channels: int | None,
+    request: Request,
     labels: np.ndarray | None = None,
     name: str = "array",
 ) -> ImageSet:
@@ -32,22 +31,13 @@ def load_array(
         UserError: wrong shape, type or range.
     """
     images = to_uint8(images, "images")
-    height, width = size or images.shape[1:3]
-    target = Target(height, width, channels or images.shape[-1])
+    height, width = request.size or images.shape[1:3]
+    target = Target(height, width, request.channels or images.shape[-1])
     images = transform_array(images, target)
-    description = (
-        f"{name} {split}: {len(images):,} images {height}x{width}x"
-        f"{target.channels}"
-    )
-    return ImageSet(images, labels, name, split, description)
+    return ImageSet.described(images, labels, name, request.split)
 
 
-def load_dataset(
-    dataset: tf.data.Dataset,
-    split: str,
-    size: tuple[int, int] | None,
-    channels: int | None,
-) -> ImageSet:
+def load_dataset(dataset: tf.data.Dataset, request: Request) -> ImageSet:
     """Takes a finite `tf.data.Dataset` whole.
 
     Its elements are images `[H, W]`, `[H, W, C]` or batches `[N, H, W, C]`, or
@@ -58,8 +48,8 @@ def load_dataset(
     """
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise UserError(
-            "Expected a finite tf.data.Dataset, got an endless one; take() as "
-            "many images as you need."
+            "Expected a finite tf.data.Dataset, received an endless one; "
+            "take() as many images as you need."
         )
     image_key, label_key = _keys(dataset.element_spec)
 
@@ -77,7 +67,7 @@ def load_dataset(
     if spec.shape.rank not in (2, 3, 4):
         raise UserError(
             "Expected a tf.data.Dataset of images [H, W] or [H, W, C] or of "
-            f"batches [N, H, W, C], got {spec.shape}."
+            f"batches [N, H, W, C], received {spec.shape}."
         )
     batched = spec.shape.rank == 4
     if not batched:
@@ -85,7 +75,7 @@ def load_dataset(
     batches = _run(dataset)
     if not batches:
         raise UserError(
-            "Expected a tf.data.Dataset with at least one image, got an "
+            "Expected a tf.data.Dataset with at least one image, received an "
             "empty one; check its split and filters."
         )
     images = np.concatenate([batch["image"] for batch in batches])
@@ -93,7 +83,7 @@ def load_dataset(
     if "label" in batches[0]:
         labels = np.concatenate([batch["label"] for batch in batches])
         labels = labels.astype(np.int64) if labels.ndim == 1 else None
-    return load_array(images, split, size, channels, labels, "tf.data.Dataset")
+    return load_array(images, request, labels, "tf.data.Dataset")
 
 
 def _run(dataset: tf.data.Dataset) -> list[dict]:
@@ -116,7 +106,7 @@ def _keys(spec: Any) -> tuple[Any, Any]:
         if "image" not in spec:
             raise UserError(
                 "Expected a tf.data.Dataset whose dictionaries have the key "
-                f"'image', got the keys {sorted(spec)}; rename one."
+                f"'image', received the keys {sorted(spec)}; rename one."
             )
         return "image", "label" if "label" in spec else None
     if isinstance(spec, tuple) and len(spec) == 2:
@@ -124,18 +114,21 @@ def _keys(spec: Any) -> tuple[Any, Any]:
     if not isinstance(spec, tf.TensorSpec):
         raise UserError(
             "Expected a tf.data.Dataset of images, of dictionaries with "
-            "'image' or of pairs (image, label), got other elements; map it."
+            "'image' or of pairs (image, label), received other elements; map "
+            "it."
         )
     return None, None
 
 
-def load_digits(split: str, target: Target, note: str) -> ImageSet:
+def load_digits(name: str, request: Request) -> ImageSet:
     """Loads scikit-learn's 1,797 handwritten digits.
 
     A fifth of each class is the test split; validation is a part of the rest.
     """
     from sklearn import datasets
 
+    facts, split = get_source(name), request.split
+    target = Target.of(facts, request)
     bunch = datasets.load_digits()
     # Grey levels run from 0 to 16.
     images = to_uint8(bunch.images / 16.0, "digits")
@@ -146,11 +139,7 @@ def load_digits(split: str, target: Target, note: str) -> ImageSet:
         held_out = validation_size(len(chosen), None)
         chosen = chosen[split_off(len(chosen), held_out, split, "validation")]
     images = transform_array(images[chosen], target)
-    description = (
-        f"{DIGITS} {split}: {len(images):,} images {target.height}x"
-        f"{target.width}x{target.channels}, {note}"
-    )
-    return ImageSet(images, labels[chosen], DIGITS, split, description)
+    return ImageSet.described(images, labels[chosen], name, split, facts.note)
 
 
 def _stratified_fifth(labels: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from kgpm.errors import UserError
+from kgpm.errors import check_choice
 from kgpm.ops import split_seed
 from kgpm.ops import uniform
 
@@ -51,15 +52,11 @@ def check_augmentations(kinds: Sequence[str], image_shape: Sequence) -> None:
         UserError: if not.
     """
     for kind in kinds:
-        if kind not in AUGMENTATIONS:
-            raise UserError(
-                f"Expected augmentations of {', '.join(AUGMENTATIONS)}, got "
-                f"{kind!r}."
-            )
+        check_choice("augmentations", kind, tuple(AUGMENTATIONS))
     height, width = image_shape[0], image_shape[1]
     if "turn" in kinds and height != width:
         raise UserError(
-            "Expected square images for the augmentation 'turn', got "
+            "Expected square images for the augmentation 'turn', received "
             f"{height}x{width} pixels."
         )
 

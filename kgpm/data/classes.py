@@ -34,8 +34,8 @@ def classes_of(image_set: ImageSet, argument: str, wanted: int) -> Classes:
     where = f"{image_set.name} {image_set.split}"
     if image_set.labels is None:
         raise UserError(
-            f"Expected images with labels for {argument}, got {where} without; "
-            "pass pairs (image, label) or leave the classes out."
+            f"Expected images with labels for {argument}, received {where} "
+            "without; pass pairs (image, label) or leave the classes out."
         )
     _, of_image, counts = np.unique(
         image_set.labels, return_inverse=True, return_counts=True
@@ -43,6 +43,6 @@ def classes_of(image_set: ImageSet, argument: str, wanted: int) -> Classes:
     if wanted > len(counts):
         raise UserError(
             f"Expected {argument} to be at most the {len(counts)} classes of "
-            f"{where}, got {wanted}; lower it."
+            f"{where}, received {wanted}; lower it."
         )
     return Classes(of_image.astype(np.int32), counts.astype(np.int32))

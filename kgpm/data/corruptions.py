@@ -1,217 +1,154 @@
-"""Seeded corruptions of query images, as pure functions.
+"""The corruptions of images by name, a record each. No TensorFlow.
 
-Images are floats `[..., H, W, C]` in [0, 1]; every image is corrupted
-independently, its channels together where a whole pixel is meant. The same
-seed, an integer or a tensor `int32[2]`, always gives the same corruption.
+A new one is an entry of `CORRUPTIONS`: programs, their help and the demo page
+read there what they know of it.
 """
 
-import math
+import dataclasses
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
-
-import tensorflow as tf
+from typing import NamedTuple
 
 from kgpm.errors import UserError
-from kgpm.ops import normal
-from kgpm.ops import split_seed
-from kgpm.ops import uniform
+from kgpm.errors import check_choice
+from kgpm.errors import check_goes_with
 
 
-def salt_and_pepper(images: Any, fraction: float, seed: Any) -> tf.Tensor:
-    """Sets pixels to 0 or 1, with equal chance.
+class Level(NamedTuple):
+    """What the level of a corruption may be.
 
-    Of a binary image about half of the chosen pixels keep their value.
-
-    Args:
-        images: `[..., H, W, C]`.
-        fraction: probability in [0, 1] that a pixel is chosen.
-        seed: seed of the draws.
+    Attributes:
+        label: what it means, with its unit.
+        default: the level where none is asked for.
+        lowest: the least to choose from.
+        highest: the largest one.
+        step: between two of them.
     """
-    if not 0.0 <= fraction <= 1.0:
-        raise UserError(
-            "Expected the fraction of salt-and-pepper pixels to be in [0, 1], "
-            f"got {fraction}."
+
+    label: str
+    default: float
+    lowest: float
+    highest: float
+    step: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Corruption:
+    """A kind of damage to images.
+
+    Attributes:
+        function: `(images, level, seed, **options) -> images`, of floats
+            `[..., H, W, C]` in [0, 1].
+        level: what its level may be; see `level_of`.
+        of_side: whether the default and the highest level are shares of an
+            image's smaller side, of which a level is whole pixels.
+        keeps_binary: whether images of 0 and 1 stay so; others become grey.
+        options: what else the function takes: `binary`, whether images are of
+            0 and 1, and `value`, what is put in the place of pixels.
+    """
+
+    function: Callable[..., Any]
+    level: Level
+    of_side: bool = False
+    keeps_binary: bool = False
+    options: tuple[str, ...] = ()
+
+    def level_of(self, image_shape: Sequence[int]) -> Level:
+        """What the level may be for images `(H, W, C)`."""
+        if not self.of_side:
+            return self.level
+        side = min(image_shape[:2])
+        return self.level._replace(
+            default=float(round(self.level.default * side)),
+            highest=float(round(self.level.highest * side)),
         )
-    images = _check_images(images)
-    chosen_seed, value_seed = split_seed(seed, 2)
-    shape = tf.concat([tf.shape(images)[:-1], [1]], 0)
-    chosen = uniform(shape, chosen_seed) < fraction
-    salt = tf.cast(uniform(shape, value_seed) < 0.5, images.dtype)
-    return tf.where(chosen, salt, images)
 
 
-def block(images: Any, size: int, seed: Any, value: float = 0.0) -> tf.Tensor:
-    """Covers a square at a uniformly drawn position that lies in the image.
+def _function(name: str) -> Callable[..., Any]:
+    """One of `corruption_functions`, which waits for TensorFlow when called."""
 
-    Args:
-        images: `[..., H, W, C]`.
-        size: side of the square in pixels, at most the smaller side.
-        seed: seed of the positions.
-        value: what the square is filled with, 0 or 1 for binary images.
-    """
-    images = _check_images(images)
-    height, width = images.shape[-3], images.shape[-2]
-    if size != int(size) or not 0 <= size <= min(height, width):
-        raise UserError(
-            "Expected a block size of whole pixels between 0 and the smaller "
-            f"side of the {height}x{width} images, got {size}."
-        )
-    if not 0.0 <= value <= 1.0:
-        raise UserError(
-            f"Expected the block's value to be in [0, 1], got {value}."
-        )
-    size = int(size)
-    row_seed, column_seed = split_seed(seed, 2)
-    lead = tf.shape(images)[:-3]
-    rows = _covered(height, size, lead, row_seed)[..., :, tf.newaxis]
-    columns = _covered(width, size, lead, column_seed)[..., tf.newaxis, :]
-    covered = tf.logical_and(rows, columns)[..., tf.newaxis]
-    return tf.where(covered, tf.cast(value, images.dtype), images)
+    def corrupt(images: Any, level: float, seed: Any, **options: Any) -> Any:
+        from kgpm.data import corruption_functions
+
+        function = getattr(corruption_functions, name)
+        return function(images, level, seed, **options)
+
+    return corrupt
 
 
-def _covered(side: int, size: int, lead: tf.Tensor, seed: Any) -> tf.Tensor:
-    """Marks `size` neighbours out of `side`, at a uniform place."""
-    places = side - size + 1
-    start = tf.cast(uniform(lead, seed) * places, tf.int32)
-    # The product can round up to `places` itself.
-    start = tf.minimum(start, places - 1)[..., tf.newaxis]
-    position = tf.range(side)
-    return tf.logical_and(position >= start, position < start + size)
+_DEVIATION = Level("standard deviation, white being 1", 0.5, 0.0, 2.0, 0.05)
 
-
-def rotate(
-    images: Any, max_degrees: float, seed: Any, binary: bool = False
-) -> tf.Tensor:
-    """Rotates about the centre by a uniform angle in [-a, a].
-
-    Bilinear; what comes from outside of the image is 0.
-
-    Args:
-        images: `[..., H, W, C]`.
-        max_degrees: a, in degrees.
-        seed: seed of the angles.
-        binary: whether to threshold the result at 0.5.
-    """
-    _check_level("largest angle", max_degrees)
-    images = _check_images(images)
-    lead = tf.shape(images)[:-3]
-    degrees = (2.0 * uniform(lead, seed) - 1.0) * max_degrees
-    return rotate_by(images, degrees, binary)
-
-
-def rotate_by(images: Any, degrees: Any, binary: bool = False) -> tf.Tensor:
-    """Rotates each image counter-clockwise about its centre by its angle.
-
-    Args:
-        images: `[..., H, W, C]`.
-        degrees: `[...]`.
-        binary: whether to threshold the result at 0.5.
-    """
-    images = _check_images(images)
-    height, width, channels = images.shape[-3:]
-    flat = tf.reshape(images, [-1, height, width, channels])
-    angle = tf.cast(tf.reshape(degrees, [-1]), tf.float32) * (math.pi / 180.0)
-    cosine, sine = tf.cos(angle), tf.sin(angle)
-    middle_x, middle_y = (width - 1) / 2.0, (height - 1) / 2.0
-    # The operation maps output to input coordinates (x to the right, y down):
-    # rotate about the origin, then shift so that the centre stays.
-    shift_x = middle_x - cosine * middle_x + sine * middle_y
-    shift_y = middle_y - sine * middle_x - cosine * middle_y
-    zero = tf.zeros_like(angle)
-    transforms = tf.stack(
-        [cosine, -sine, shift_x, sine, cosine, shift_y, zero, zero], axis=-1
-    )
-    rotated = tf.raw_ops.ImageProjectiveTransformV3(
-        images=flat,
-        transforms=transforms,
-        output_shape=[height, width],
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-        fill_value=0.0,
-    )
-    if binary:
-        rotated = tf.cast(rotated > 0.5, images.dtype)
-    return tf.reshape(rotated, tf.shape(images))
-
-
-def gaussian(images: Any, std: float, seed: Any) -> tf.Tensor:
-    """Adds Gaussian noise, clipped to [0, 1].
-
-    Args:
-        images: `[..., H, W, C]`.
-        std: standard deviation.
-        seed: seed of the noise.
-    """
-    _check_level("standard deviation", std)
-    images = _check_images(images)
-    noise = std * _normal_like(images, seed)
-    return tf.clip_by_value(images + noise, 0.0, 1.0)
-
-
-def speckle(images: Any, std: float, seed: Any) -> tf.Tensor:
-    """Multiplicative noise `x + x n` with Gaussian n, clipped to [0, 1].
-
-    Args:
-        images: `[..., H, W, C]`.
-        std: standard deviation of n.
-        seed: seed of the noise.
-    """
-    _check_level("standard deviation", std)
-    images = _check_images(images)
-    noise = std * _normal_like(images, seed)
-    return tf.clip_by_value(images + images * noise, 0.0, 1.0)
-
-
-def poisson(images: Any, peak: float, seed: Any) -> tf.Tensor:
-    """Counts of photons with mean `peak * x`, over `peak`, clipped to [0, 1].
-
-    Args:
-        images: `[..., H, W, C]`.
-        peak: mean count of a white pixel; the smaller, the noisier.
-        seed: seed of the counts.
-    """
-    if not 0.0 < peak < math.inf:
-        raise UserError(
-            f"Expected the peak of Poisson noise to be above 0, got {peak}."
-        )
-    images = _check_images(images)
-    pixel_seed, _ = split_seed(seed, 2)
-    counts = tf.random.stateless_poisson(
-        tf.shape(images), pixel_seed, lam=peak * images, dtype=images.dtype
-    )
-    return tf.clip_by_value(counts / peak, 0.0, 1.0)
-
-
-CORRUPTIONS: dict[str, Callable[..., tf.Tensor]] = {
-    "salt_and_pepper": salt_and_pepper,
-    "block": block,
-    "rotate": rotate,
-    "gaussian": gaussian,
-    "speckle": speckle,
-    "poisson": poisson,
+CORRUPTIONS: dict[str, Corruption] = {
+    "salt_and_pepper": Corruption(
+        _function("salt_and_pepper"),
+        Level("share of pixels", 0.15, 0.0, 1.0, 0.01),
+        keeps_binary=True,
+    ),
+    "block": Corruption(
+        _function("block"),
+        # The GPM paper covers 12 of 28 pixels.
+        Level("side, pixels", 12 / 28, 0.0, 1.0, 1.0),
+        of_side=True,
+        keeps_binary=True,
+        options=("value",),
+    ),
+    "rotate": Corruption(
+        _function("rotate"),
+        Level("largest angle, degrees", 45.0, 0.0, 180.0, 1.0),
+        keeps_binary=True,
+        options=("binary",),
+    ),
+    "gaussian": Corruption(_function("gaussian"), _DEVIATION),
+    "speckle": Corruption(_function("speckle"), _DEVIATION),
+    "poisson": Corruption(
+        _function("poisson"),
+        Level("photons of a white pixel", 4.0, 0.5, 64.0, 0.5),
+    ),
 }
 
 
-def _normal_like(images: tf.Tensor, seed: Any) -> tf.Tensor:
-    return normal(tf.shape(images), seed, dtype=images.dtype.name)
+def get_corruption(name: str) -> Corruption:
+    """Looks a corruption up by name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    check_choice("noise", name, tuple(CORRUPTIONS))
+    return CORRUPTIONS[name]
 
 
-def _check_level(what: str, level: float) -> None:
-    if not 0.0 <= level < math.inf:
-        raise UserError(f"Expected the {what} to be at least 0, got {level}.")
+def make_corruption(
+    name: str, level: float, *, binary: bool, block_value: float | None = None
+) -> Callable[[Any, Any], Any]:
+    """A function `(images, seed) -> images` of one kind and level of noise.
 
+    Args:
+        name: a key of `CORRUPTIONS`.
+        level: see its `Level`.
+        binary: whether pixels are 0 or 1.
+        block_value: what a block is filled with, in [0, 1]; `None` is black.
 
-def _check_images(images: Any) -> tf.Tensor:
-    images = tf.convert_to_tensor(images)
-    if not images.dtype.is_floating:
+    Raises:
+        UserError: an unknown kind, or a `block_value` of another one than
+            `block` or of which binary images would not be binary.
+    """
+    corruption = get_corruption(name)
+    takes_value = "value" in corruption.options
+    check_goes_with("noise=block", takes_value, block_value=block_value)
+    if binary and block_value not in (None, 0.0, 1.0):
         raise UserError(
-            "Expected float images in [0, 1] to corrupt, got "
-            f"{images.dtype.name}; divide 8-bit images by 255."
+            "Expected a block_value of 0 or 1 for binary images, received "
+            f"{block_value}; pass one of them."
         )
-    rank = images.shape.rank
-    if rank is not None and rank < 3:
-        raise UserError(
-            "Expected images [..., H, W, C] to corrupt, got shape "
-            f"{images.shape}; add the missing axes."
-        )
-    return images
+    given = {"binary": binary, "value": block_value}
+    options = {
+        option: given[option]
+        for option in corruption.options
+        if given[option] is not None
+    }
+
+    def corrupt(images: Any, seed: Any) -> Any:
+        return corruption.function(images, level, seed, **options)
+
+    return corrupt

@@ -80,12 +80,13 @@ def order_by_class(
     if rest:
         raise UserError(
             "Expected episode_length to be a multiple of classes_per_episode "
-            f"{classes_per_episode}, got {episode_length}; change one of them."
+            f"{classes_per_episode}, received {episode_length}; change one "
+            "of them."
         )
     if shuffle and counts.min() < group_size:
         raise UserError(
             "Expected at least episode_length / classes_per_episode = "
-            f"{group_size} images of each class, got a class of "
+            f"{group_size} images of each class, received a class of "
             f"{counts.min()} in {image_set.name} {image_set.split}; shorten "
             "the episodes or put more classes into one."
         )

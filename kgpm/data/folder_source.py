@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,9 +11,9 @@ from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import collect
 from kgpm.data.preprocessing import transform
-from kgpm.data.progress import Progress
 from kgpm.data.sources import SOURCES
 from kgpm.data.sources import SPLITS
+from kgpm.data.sources import Request
 from kgpm.data.splits import permutation
 from kgpm.errors import UserError
 
@@ -20,35 +21,30 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _BATCH = 256
 
 
-def is_folder(name: str) -> bool:
-    """Whether `name` means a folder rather than a data set.
+def is_folder(source: Any) -> bool:
+    """Whether a source is a folder, and not called like a data set."""
+    return (
+        isinstance(source, str)
+        and source not in SOURCES
+        and os.path.isdir(source)
+    )
 
-    Raises:
-        UserError: it is written as a path and there is no such folder.
-    """
-    if name in SOURCES:
-        return False
-    if os.path.isdir(name):
-        return True
+
+def check_path(name: str) -> None:
+    """Raises a `UserError` for a name that is written as a path."""
     looks_like_path = (
         os.path.isabs(name) or os.sep in name or name.startswith((".", "~"))
     )
-    # A data set's own name may hold a slash: leave a near miss to get_source.
+    # A data set's own name may hold a slash: a near miss is no path.
     known_start = name.split("/")[0] in {key.split("/")[0] for key in SOURCES}
     if looks_like_path and not known_start:
         raise UserError(
             f"Expected a folder of images, but {name} does not exist or is "
             "not a folder; check the path."
         )
-    return False
 
 
-def load_folder(
-    folder: str,
-    split: str,
-    size: tuple[int, int] | None,
-    channels: int | None,
-) -> ImageSet:
+def load_folder(folder: str, request: Request) -> ImageSet:
     """Loads the images under `folder/<split>`, or a share of `folder`.
 
     If `folder` has none of the sub-folders train, validation and test, its
@@ -59,19 +55,15 @@ def load_folder(
     Raises:
         UserError: no image, a broken one, or images of several sizes.
     """
-    root = pathlib.Path(folder)
+    root, split = pathlib.Path(folder), request.split
     files = _split_files(root, split)
     # The first of all splits, so that every split gets the same shape.
     first = _decode_first(_list_files(root)[0])
-    height, width = size or first.shape[:2]
-    target = Target(height, width, channels or first.shape[-1])
-    images = _read(files, target, any_size=size is not None)
+    height, width = request.size or first.shape[:2]
+    target = Target(height, width, request.channels or first.shape[-1])
+    images = _read(files, target, any_size=request.size is not None)
     name = root.resolve().name or folder
-    description = (
-        f"{name} {split}: {len(images):,} images {height}x{width}x"
-        f"{target.channels}, from {folder}"
-    )
-    return ImageSet(images, None, name, split, description)
+    return ImageSet.described(images, None, name, split, f"from {folder}")
 
 
 def _split_files(root: pathlib.Path, split: str) -> list[str]:
@@ -109,8 +101,9 @@ def _shares(
     }[split]
     if not len(chosen):
         raise UserError(
-            f"Expected enough images for a {split} split, got {len(files)} "
-            "images in all; add images or sub-folders train, validation, test."
+            f"Expected enough images for a {split} split, received "
+            f"{len(files)} images in all; add images or sub-folders "
+            "train, validation, test."
         )
     return [files[index] for index in np.sort(chosen)]
 
@@ -181,8 +174,7 @@ def _read(files: list[str], target: Target, any_size: bool) -> np.ndarray:
         .prefetch(2)
     )
     try:
-        with Progress("Reading the folder", len(files)) as progress:
-            return collect(dataset, len(files), target, progress)[0]
+        return collect(dataset, len(files), target, "Reading the folder")[0]
     except tf.errors.OpError as error:
         raise _explain(files, target) from error
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,21 +14,50 @@ import tensorflow as tf
 from kgpm.data import array_source
 from kgpm.data import folder_source
 from kgpm.data import omniglot_burda
+from kgpm.data import tfds_source
 from kgpm.data.image_set import ImageSet
-from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import binarize_images
 from kgpm.data.sources import BINARIZATIONS
 from kgpm.data.sources import DIGITS
 from kgpm.data.sources import OMNIGLOT_BURDA
+from kgpm.data.sources import SOURCES
 from kgpm.data.sources import SPLITS
-from kgpm.data.sources import Source
-from kgpm.data.sources import check_choice
+from kgpm.data.sources import Request
 from kgpm.data.sources import get_source
-from kgpm.data.splits import split_off
-from kgpm.data.splits import split_off_classes
-from kgpm.data.splits import validation_size
-from kgpm.data.tfds_source import TFDSReader
 from kgpm.errors import UserError
+from kgpm.errors import check_choice
+
+
+class Reader(NamedTuple):
+    """One way to read images.
+
+    Attributes:
+        reads: whether it reads a source, of which a path is a string.
+        read: from the source and a `Request` to the images.
+    """
+
+    reads: Callable[[Any], bool]
+    read: Callable[[Any, Request], ImageSet]
+
+
+def _named(names: Container[str]) -> Callable[[Any], bool]:
+    return lambda source: isinstance(source, str) and source in names
+
+
+# A source is read by the first that reads it.
+READERS = [
+    Reader(folder_source.is_folder, folder_source.load_folder),
+    Reader(_named({DIGITS}), array_source.load_digits),
+    Reader(_named({OMNIGLOT_BURDA}), omniglot_burda.load),
+    Reader(_named(SOURCES), tfds_source.load),
+    Reader(
+        lambda source: isinstance(source, tf.data.Dataset),
+        array_source.load_dataset,
+    ),
+    Reader(
+        lambda source: hasattr(source, "__array__"), array_source.load_array
+    ),
+]
 
 
 def load_images(
@@ -71,31 +103,36 @@ def load_images(
         UserError: a wrong argument, or images that are missing or broken.
     """
     check_choice("split", split, SPLITS)
-    check_choice("binarization", binarize, BINARIZATIONS)
+    check_choice("binarize", binarize, BINARIZATIONS)
     if channels not in (None, 1, 3):
         raise UserError(
-            f"Expected channels to be 1 (grey) or 3 (RGB), got {channels!r}; "
-            "leave it out to keep what the images have."
+            "Expected channels to be 1 (grey) or 3 (RGB), received "
+            f"{channels!r}; leave it out to keep what the images have."
         )
     size = _check_image_size(image_size)
     if isinstance(source, (str, os.PathLike)):
-        name = os.path.expanduser(os.fspath(source))
-        loaded = _load_named(name, split, size, channels, data_dir, download)
-    elif isinstance(source, tf.data.Dataset):
-        loaded = array_source.load_dataset(source, split, size, channels)
-    elif hasattr(source, "__array__"):
-        loaded = array_source.load_array(source, split, size, channels)
-    else:
-        raise UserError(
-            "Expected a data set's name, a folder, a NumPy array or a "
-            f"tf.data.Dataset, got {type(source).__name__}; convert it first."
-        )
+        source = os.path.expanduser(str(os.fspath(source)))
+    request = Request(split, size, channels, data_dir, download)
+    loaded = _reader_of(source).read(source, request)
     if not len(loaded):
         raise UserError(
             f"Expected images in the {split} split of {loaded.name}, but it "
             "has too few images for one; use another split or more images."
         )
     return _binarize(loaded, binarize, seed)
+
+
+def _reader_of(source: Any) -> Reader:
+    for reader in READERS:
+        if reader.reads(source):
+            return reader
+    if isinstance(source, str):
+        folder_source.check_path(source)
+        get_source(source)
+    raise UserError(
+        "Expected a data set's name, a folder, a NumPy array or a "
+        f"tf.data.Dataset, received {type(source).__name__}; convert it first."
+    )
 
 
 def _check_image_size(
@@ -113,79 +150,9 @@ def _check_image_size(
     ):
         raise UserError(
             "Expected image_size to be a positive number of pixels or a pair "
-            f"(height, width), got {image_size!r}."
+            f"(height, width), received {image_size!r}."
         )
     return int(pair[0]), int(pair[1])
-
-
-def _load_named(
-    name: str,
-    split: str,
-    size: tuple[int, int] | None,
-    channels: int | None,
-    data_dir: str | None,
-    download: bool,
-) -> ImageSet:
-    if folder_source.is_folder(name):
-        return folder_source.load_folder(name, split, size, channels)
-    facts = get_source(name)
-    height, width = size or (facts.image_size, facts.image_size)
-    target = Target(
-        height,
-        width,
-        channels or facts.channels,
-        invert=facts.invert,
-        binary_codes=facts.binary_codes,
-        nearest=facts.nearest,
-    )
-    if name == DIGITS:
-        return array_source.load_digits(split, target, facts.note)
-    if name == OMNIGLOT_BURDA:
-        return omniglot_burda.load(split, target, facts, data_dir, download)
-    return _load_tfds(name, facts, split, target, data_dir, download)
-
-
-def _load_tfds(
-    name: str,
-    facts: Source,
-    split: str,
-    target: Target,
-    data_dir: str | None,
-    download: bool,
-) -> ImageSet:
-    reader = TFDSReader(str(facts.tfds_name), data_dir, download)
-    native = {
-        "train": "train",
-        "validation": facts.validation or "train",
-        "test": facts.test,
-    }[split]
-    # Whether train and validation are two parts of the source's train split.
-    divided = split != "test" and facts.validation is None
-    if divided and facts.num_validation_classes is not None:
-        images, labels = reader.read([(native, None)], target)
-        # A source of which classes are held out has labels.
-        labels = np.asarray(labels)
-        num = len(np.unique(labels))
-        held_out = validation_size(num, facts.num_validation_classes)
-        kept = split_off_classes(labels, held_out, split, "validation")
-        images, labels = images[kept], labels[kept]
-        part = f"{held_out} whole classes"
-    else:
-        indices = None
-        if divided:
-            num = reader.num_images(native)
-            held_out = validation_size(num, facts.num_validation)
-            indices = split_off(num, held_out, split, "validation")
-        images, labels = reader.read([(native, indices)], target)
-        part = "a seeded part"
-    note = f", {facts.note}" if facts.note else ""
-    description = (
-        f"{name} {split}: {len(images):,} images {target.height}x"
-        f"{target.width}x{target.channels}{note}"
-    )
-    if divided:
-        description += f", validation is {part} of train"
-    return ImageSet(images, labels, name, split, description)
 
 
 def _binarize(loaded: ImageSet, method: str, seed: int) -> ImageSet:

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from kgpm.data.checks import check_count
 from kgpm.data.classes import Classes
 from kgpm.data.classes import classes_of
 from kgpm.data.image_set import ImageSet
 from kgpm.data.memory_draws import draw_memories
 from kgpm.data.memory_draws import largest_counts
-from kgpm.data.pixels import gather_pixels
+from kgpm.data.preprocessing import gather_pixels
 from kgpm.data.splits import permutation
 from kgpm.errors import UserError
+from kgpm.errors import check_count
+from kgpm.errors import check_goes_with
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 
@@ -110,24 +111,20 @@ def _check_own_images(
     if exact and memory_size < num_classes:
         raise UserError(
             f"Expected memory_size to be at least classes_per_memory "
-            f"{num_classes}, got {memory_size}; enlarge it, lower "
+            f"{num_classes}, received {memory_size}; enlarge it, lower "
             "classes_per_memory or pass exact=False."
         )
     if own_images is None:
         return
     check_count("own_images", own_images)
-    if not exact:
-        raise UserError(
-            "Expected exact=True with own_images, got exact=False, which "
-            "draws their number; leave own_images out."
-        )
+    check_goes_with("exact=True", exact, own_images=own_images)
     most = memory_size - num_classes + 1
     least = most if num_classes == 1 else 1
     if not least <= own_images <= most:
         raise UserError(
             f"Expected own_images to be from {least} to {most} in a memory of "
-            f"{memory_size} images of {num_classes} classes, got {own_images}; "
-            "change it or memory_size."
+            f"{memory_size} images of {num_classes} classes, received "
+            f"{own_images}; change it or memory_size."
         )
 
 
@@ -142,7 +139,7 @@ def _choose_targets(
         if count > num:
             raise UserError(
                 f"Expected targets to be at most the {num} images there are, "
-                f"got {count}; lower it."
+                f"received {count}; lower it."
             )
         return permutation(num)[:count]
     indices = np.asarray(targets)
@@ -156,7 +153,7 @@ def _choose_targets(
     ):
         raise UserError(
             f"Expected targets to be different indices from 0 to {num - 1}, "
-            f"got {targets!r}; repair the list or pass how many."
+            f"received {targets!r}; repair the list or pass how many."
         )
     return indices.astype(np.int64)
 
@@ -173,13 +170,14 @@ def _check_class_sizes(
     if own < most_own + 1:
         raise UserError(
             f"Expected at least {most_own + 1} images of the class of each "
-            f"target (itself and up to {most_own} in its memory), got a class "
-            f"of {own} in {where}; lower memory_size or own_images, or choose "
-            "other targets."
+            f"target (itself and up to {most_own} in its memory), received a "
+            f"class of {own} in {where}; lower memory_size or own_images, or "
+            "choose other targets."
         )
     if classes.counts.min() < most_other:
         raise UserError(
             f"Expected at least {most_other} images of each class, of which a "
-            f"memory may hold so many, got a class of {classes.counts.min()} "
-            f"in {where}; lower memory_size or raise own_images."
+            "memory may hold so many, received a class of "
+            f"{classes.counts.min()} in {where}; lower memory_size or raise "
+            "own_images."
         )

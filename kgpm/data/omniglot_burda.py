@@ -8,8 +8,9 @@ from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import to_uint8
 from kgpm.data.preprocessing import transform_array
-from kgpm.data.sources import OMNIGLOT_BURDA
+from kgpm.data.sources import Request
 from kgpm.data.sources import Source
+from kgpm.data.sources import get_source
 from kgpm.data.splits import permutation
 from kgpm.data.splits import split_off
 from kgpm.data.splits import validation_size
@@ -23,13 +24,7 @@ MAT_FILE = "chardata.mat"
 _SIDE = 28
 
 
-def load(
-    split: str,
-    target: Target,
-    facts: Source,
-    data_dir: str | None,
-    download: bool,
-) -> ImageSet:
+def load(name: str, request: Request) -> ImageSet:
     """Loads a split of Omniglot with 24,345 images for training.
 
     With `chardata.mat` in `data_dir` it is the split of "Importance Weighted
@@ -40,14 +35,18 @@ def load(
     Raises:
         UserError: neither is there, or `chardata.mat` is not Burda's.
     """
-    folder = find_data_dir(data_dir)
+    facts, split = get_source(name), request.split
+    target = Target.of(facts, request)
+    folder = find_data_dir(request.data_dir)
     path = pathlib.Path(folder, MAT_FILE) if folder else None
     if path is not None and path.exists():
         images, labels = _load_mat(path, split, facts, target)
         origin = f"Burda's split, from {MAT_FILE}"
-        label = OMNIGLOT_BURDA
+        label = name
     else:
-        reader = TFDSReader(str(facts.tfds_name), data_dir, download)
+        reader = TFDSReader(
+            str(facts.tfds_name), request.data_dir, request.download
+        )
         images, labels, num_train, num_test = _load_like(
             reader, split, facts, target
         )
@@ -56,14 +55,8 @@ def load(
             "original images, area-resized; not comparable with figures on "
             "Burda's file)"
         )
-        label = f"{OMNIGLOT_BURDA} (Burda-like)"
-    description = (
-        f"{OMNIGLOT_BURDA} {split}: {len(images):,} images {target.height}x"
-        f"{target.width}x{target.channels}, {origin}"
-    )
-    return ImageSet(
-        images, labels, OMNIGLOT_BURDA, split, description, label=label
-    )
+        label = f"{name} (Burda-like)"
+    return ImageSet.described(images, labels, name, split, origin, label=label)
 
 
 def _load_mat(path: pathlib.Path, split: str, facts: Source, target: Target):
@@ -79,14 +72,14 @@ def _load_mat(path: pathlib.Path, split: str, facts: Source, target: Target):
         ) from error
     if matrix.ndim != 2 or matrix.shape[0] != _SIDE**2:
         raise UserError(
-            f"Expected {path} to hold {_SIDE**2} pixels a column, got shape "
-            f"{list(matrix.shape)}; fetch it again or remove it."
+            f"Expected {path} to hold {_SIDE**2} pixels a column, received "
+            f"shape {list(matrix.shape)}; fetch it again or remove it."
         )
     expected = NUM_TEST if split == "test" else NUM_TRAIN
     if matrix.shape[1] != expected:
         raise UserError(
-            f"Expected {path} to hold {expected:,} images for {split}, got "
-            f"{matrix.shape[1]:,}; fetch it again or remove it."
+            f"Expected {path} to hold {expected:,} images for {split}, "
+            f"received {matrix.shape[1]:,}; fetch it again or remove it."
         )
     # Each column is an image in MATLAB's column-major order, so the first
     # axis of a row-major reshape is the horizontal one.

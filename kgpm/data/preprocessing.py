@@ -1,13 +1,16 @@
 """Size, channels and binarisation of 8-bit images."""
 
-from collections.abc import Callable
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
+from kgpm.data.sources import Request
+from kgpm.data.sources import Source
 from kgpm.errors import UserError
+from kgpm.ops import uniform
 
 _BATCH = 256
 
@@ -21,6 +24,19 @@ class Target(NamedTuple):
     invert: bool = False
     binary_codes: bool = False
     nearest: bool = False
+
+    @classmethod
+    def of(cls, facts: Source, request: Request) -> "Target":
+        """What is asked for of a data set known by name."""
+        height, width = request.size or (facts.image_size, facts.image_size)
+        return cls(
+            height,
+            width,
+            request.channels or facts.channels,
+            invert=facts.invert,
+            binary_codes=facts.binary_codes,
+            nearest=facts.nearest,
+        )
 
 
 def convert_channels(images: tf.Tensor, channels: int) -> tf.Tensor:
@@ -127,6 +143,24 @@ def binarize_images(
     return result
 
 
+def gather_pixels(
+    images: tf.Tensor, chosen: tf.Tensor, dynamic_seed: tf.Tensor | None
+) -> tf.Tensor:
+    """Chosen images as float32 in [0, 1], `[..., H, W, C]`.
+
+    Args:
+        images: uint8 `[N, H, W, C]`.
+        chosen: their indices `[...]`; any image for a negative one.
+        dynamic_seed: `int32[2]` draws binary images of which the pixels are
+            the probabilities; `None` takes the pixels.
+    """
+    batch = tf.gather(images, tf.maximum(chosen, 0))
+    batch = tf.cast(batch, tf.float32) / 255.0
+    if dynamic_seed is None:
+        return batch
+    return tf.cast(uniform(tf.shape(batch), dynamic_seed) < batch, tf.float32)
+
+
 def to_uint8(images: np.ndarray, what: str) -> np.ndarray:
     """Checks user images and turns them into uint8 `[N, H, W, C]`.
 
@@ -143,13 +177,13 @@ def to_uint8(images: np.ndarray, what: str) -> np.ndarray:
         images = images[..., np.newaxis]
     if images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise UserError(
-            f"Expected {what} of shape [N, H, W] or [N, H, W, 1 or 3], got "
-            f"{list(images.shape)}; reshape them."
+            f"Expected {what} of shape [N, H, W] or [N, H, W, 1 or 3], "
+            f"received {list(images.shape)}; reshape them."
         )
     if 0 in images.shape:
         raise UserError(
-            f"Expected {what} with at least one image, got the empty shape "
-            f"{list(images.shape)}; pass some images."
+            f"Expected {what} with at least one image, received the empty "
+            f"shape {list(images.shape)}; pass some images."
         )
     if images.dtype == np.uint8:
         # A copy: what the caller does to the array later must not reach the
@@ -159,19 +193,19 @@ def to_uint8(images: np.ndarray, what: str) -> np.ndarray:
         return images.astype(np.uint8) * np.uint8(255)
     if not np.issubdtype(images.dtype, np.floating):
         raise UserError(
-            f"Expected {what} as uint8 or as floats in [0, 1], got "
+            f"Expected {what} as uint8 or as floats in [0, 1], received "
             f"{images.dtype}; convert them first."
         )
     low, high = float(images.min()), float(images.max())
     if np.isnan(low):
         raise UserError(
-            f"Expected {what} with values in [0, 1], got NaN pixels; remove "
-            "or repair those images."
+            f"Expected {what} with values in [0, 1], received NaN pixels; "
+            "remove or repair those images."
         )
     if low < 0.0 or high > 1.0:
         raise UserError(
-            f"Expected {what} with values in [0, 1], got values from {low:g} "
-            f"to {high:g}; divide by the largest value or pass uint8."
+            f"Expected {what} with values in [0, 1], received values from "
+            f"{low:g} to {high:g}; divide by the largest value or pass uint8."
         )
     result = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), _BATCH):
@@ -184,15 +218,17 @@ def collect(
     dataset: tf.data.Dataset,
     num: int,
     target: Target,
-    progress: Callable[[int], None],
+    title: str,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Runs a pipeline of (images, labels) batches into arrays.
+
+    On a terminal a bar tells how far it is, once it has taken a few seconds.
 
     Args:
         dataset: yields `{"image": uint8 [b, H, W, C]}`, maybe with "label".
         num: how many images it yields at most.
         target: shape of the images.
-        progress: called with the number of images done.
+        title: what a bar calls the work.
 
     Returns:
         Images `[N, H, W, C]` and labels `[N]` or `None`.
@@ -201,13 +237,17 @@ def collect(
     images = np.empty(shape, np.uint8)
     labels = None
     done = 0
-    for batch in dataset.as_numpy_iterator():
-        size = len(batch["image"])
-        images[done : done + size] = batch["image"]
-        if "label" in batch:
-            if labels is None:
-                labels = np.empty(num, np.int64)
-            labels[done : done + size] = batch["label"]
-        done += size
-        progress(done)
+    # `disable=None`: nothing at all where standard error is no terminal.
+    with tqdm(
+        total=num, desc=title, unit=" images", delay=3, disable=None
+    ) as progress:
+        for batch in dataset.as_numpy_iterator():
+            size = len(batch["image"])
+            images[done : done + size] = batch["image"]
+            if "label" in batch:
+                if labels is None:
+                    labels = np.empty(num, np.int64)
+                labels[done : done + size] = batch["label"]
+            done += size
+            progress.update(size)
     return images[:done], None if labels is None else labels[:done]

@@ -1,10 +1,10 @@
 """The data sets known by name, and what is peculiar to each. No TensorFlow."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
+from typing import NamedTuple
 
 from kgpm.errors import UserError
+from kgpm.errors import did_you_mean
 
 SPLITS = ("train", "validation", "test")
 BINARIZATIONS = ("none", "threshold", "fixed", "dynamic")
@@ -53,6 +53,24 @@ class Source:
     nearest: bool = False
     note: str = ""
     licence: str = "none stated by its publishers"
+
+
+class Request(NamedTuple):
+    """What a user wants of a source.
+
+    Attributes:
+        split: one of `SPLITS`.
+        size: height and width in pixels; `None` keeps the source's own.
+        channels: 1 or 3; `None` keeps the source's own.
+        data_dir: folder of prepared data sets, if one is named.
+        download: whether a missing data set may be downloaded.
+    """
+
+    split: str
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    data_dir: str | None = None
+    download: bool = False
 
 
 _MNIST_LICENCE = "CC BY-SA 3.0 (Y. LeCun, C. Cortes)"
@@ -133,8 +151,9 @@ def get_source(name: str) -> Source:
     if name in SOURCES:
         return SOURCES[name]
     raise UserError(
-        f"Unknown data set {name!r}, expected a folder of images or one of: "
-        f"{', '.join(SOURCES)}.{_suggestion(name, SOURCES)}"
+        "Expected a folder of images or one of the data sets "
+        f"{', '.join(SOURCES)}, received {name!r}."
+        f"{did_you_mean(name, SOURCES)}"
     )
 
 
@@ -143,17 +162,3 @@ def licence_of(name: str) -> str:
     if name in SOURCES:
         return SOURCES[name].licence
     return "that of the folder's own images"
-
-
-def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises `UserError` unless `value` is one of `choices`."""
-    if value not in choices:
-        raise UserError(
-            f"Unknown {what} {value!r}, expected one of: "
-            f"{', '.join(choices)}.{_suggestion(value, choices)}"
-        )
-
-
-def _suggestion(name: str, choices: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(name), list(choices), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""

@@ -7,13 +7,57 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import collect
 from kgpm.data.preprocessing import transform
-from kgpm.data.progress import Progress
+from kgpm.data.sources import Request
+from kgpm.data.sources import get_source
+from kgpm.data.splits import split_off
+from kgpm.data.splits import split_off_classes
+from kgpm.data.splits import validation_size
 from kgpm.errors import UserError
 
 _BATCH = 256
+
+
+def load(name: str, request: Request) -> ImageSet:
+    """Loads a split of a data set of `SOURCES`.
+
+    Raises:
+        UserError: it is not on this machine, or its copy is damaged.
+    """
+    facts, split = get_source(name), request.split
+    target = Target.of(facts, request)
+    reader = TFDSReader(
+        str(facts.tfds_name), request.data_dir, request.download
+    )
+    native = {
+        "train": "train",
+        "validation": facts.validation or "train",
+        "test": facts.test,
+    }[split]
+    # Whether train and validation are two parts of the source's train split.
+    divided = split != "test" and facts.validation is None
+    if divided and facts.num_validation_classes is not None:
+        images, labels = reader.read([(native, None)], target)
+        # A source of which classes are held out has labels.
+        labels = np.asarray(labels)
+        num = len(np.unique(labels))
+        held_out = validation_size(num, facts.num_validation_classes)
+        kept = split_off_classes(labels, held_out, split, "validation")
+        images, labels = images[kept], labels[kept]
+        part = f"{held_out} whole classes"
+    else:
+        indices = None
+        if divided:
+            num = reader.num_images(native)
+            held_out = validation_size(num, facts.num_validation)
+            indices = split_off(num, held_out, split, "validation")
+        images, labels = reader.read([(native, indices)], target)
+        part = "a seeded part"
+    origin = f"validation is {part} of train" if divided else ""
+    return ImageSet.described(images, labels, name, split, facts.note, origin)
 
 
 class TFDSReader:
@@ -102,8 +146,7 @@ class TFDSReader:
             .prefetch(2)
         )
         try:
-            with Progress(f"Reading {self.name}", num) as progress:
-                return collect(dataset, num, target, progress)
+            return collect(dataset, num, target, f"Reading {self.name}")
         except tf.errors.OpError as error:
             raise UserError(
                 f"The copy of the data set {self.name!r} in {self._data_dir} "

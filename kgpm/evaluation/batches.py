@@ -46,6 +46,6 @@ def write_memory(
         weights: `[B, T]`, 0 for an image that is absent.
         seed: of the write's noise if it has any.
     """
-    if not model.has_memory:
+    if not model.memory.stores:
         return None
     return model.write(images, weights=weights, seed=seed)

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
-from kgpm.evaluation.figures import Scorer
+from kgpm.evaluation.figures import FigureScores
 
 
 def evaluate(
@@ -80,7 +80,7 @@ def evaluate(
             "evaluate expected a data set that ends, received one that "
             "repeats without end; build it with repeat=False."
         )
-    scorer = Scorer(model, seed, num_draws, num_importance_samples)
+    scorer = FigureScores(model, seed, num_draws, num_importance_samples)
     bar = None
     if sys.stdout.isatty() if progress is None else progress:
         bar = keras.utils.Progbar(
@@ -99,9 +99,9 @@ def evaluate(
         )
     return {
         "model": type(model).__name__,
-        "why_no_bound": model.why_no_bound,
-        "has_memory": model.has_memory,
-        "prior_is_trained": model.prior_is_trained,
+        "why_no_bound": model.memory.why_no_bound,
+        "has_memory": model.memory.stores,
+        "prior_is_trained": model.memory.prior_is_trained,
         "image_shape": [int(side) for side in model.image_shape],
         "split": split,
         "description": description,
@@ -113,7 +113,9 @@ def evaluate(
         "num_importance_samples": scorer.num_samples,
         "units": "nats/image",
         "figures": scorer.figures(),
-        "memory_floats_per_image": model.memory_floats(scorer.episode_length)
+        "memory_floats_per_image": model.memory.memory_floats(
+            scorer.episode_length
+        )
         / scorer.episode_length,
         "parameters": int(model.count_params()),
         "seconds": round(time.perf_counter() - started, 2),

@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from kgpm import ops
-from kgpm.evaluation.mean_and_error import mean_and_standard_error
-from kgpm.layers.bottlenecks.code_perplexity import perplexity
+from kgpm.evaluation.held_out import held_out_terms
+from kgpm.evaluation.importance_weights import held_out_bounds
+from kgpm.evaluation.importance_weights import importance_weighted_bounds
+from kgpm.layers import perplexity
 
 FIGURES = {
     "A": "conditional",
@@ -22,7 +24,7 @@ FIGURES = {
 UNCONDITIONAL = "unconditional"
 
 
-class Scorer:
+class FigureScores:
     """Collects the terms of every image, batch after batch.
 
     `kgpm.evaluation.evaluation` says what the figures are.
@@ -43,7 +45,7 @@ class Scorer:
         self._num_draws = num_draws
         # More samples of the same latents are the same, and of what is no
         # bound there is no tighter one.
-        weighs = model.draws_latents and not model.why_no_bound
+        weighs = model.memory.draws and not model.memory.why_no_bound
         self.num_samples = num_samples if weighs else 0
         self._terms: dict[str, dict[str, list]] = {key: {} for key in FIGURES}
         self._uses: dict[str, Any] = {}
@@ -61,8 +63,8 @@ class Scorer:
             )
         )
         self._held_out = tf.function(
-            lambda images, weights, seed: model.held_out_terms(
-                images, weights=weights, seed=seed
+            lambda images, weights, seed: held_out_terms(
+                model, images, weights=weights, seed=seed
             )
         )
         self._query = tf.function(
@@ -76,15 +78,13 @@ class Scorer:
             )
         )
         self._tighter = tf.function(
-            lambda images, memory, weights, seed: (
-                model.importance_weighted_bounds(
-                    images, memory, num_samples, seed, weights
-                )
+            lambda images, memory, weights, seed: importance_weighted_bounds(
+                model, images, memory, num_samples, seed, weights
             )
         )
         self._tighter_held_out = tf.function(
-            lambda images, weights, seed: model.held_out_bounds(
-                images, weights, num_samples, seed
+            lambda images, weights, seed: held_out_bounds(
+                model, images, weights, num_samples, seed
             )
         )
 
@@ -108,7 +108,7 @@ class Scorer:
         if self._model.depends_on_order:
             self._score_in_another_order(images, weights, mask, seeds)
         memories = [None]
-        if self._model.has_memory:
+        if self._model.memory.stores:
             # Written by noise of its own, not that of the queries' reads.
             memories = [
                 self._write(images, weights, ops.fold_in(s, 1)) for s in seeds
@@ -121,7 +121,7 @@ class Scorer:
         if self.num_samples:
             bounds = self._tighter(images, memories[0], weights, seeds[0])
             self._add("A", [bounds], mask)
-            if self._model.has_memory:
+            if self._model.memory.stores:
                 bounds = self._tighter_held_out(images, weights, seeds[0])
                 self._add("B", [bounds], mask)
         return float(np.mean(np.asarray(ops.nelbo(terms[0]))[mask]))
@@ -130,7 +130,7 @@ class Scorer:
         self, images: Any, weights: Any, mask: np.ndarray, seeds: list
     ) -> None:
         """Figure C of a memory to which nothing was written."""
-        prior = self._model.prior_memory(images.shape[0])
+        prior = self._model.memory.prior(images.shape[0])
         self._add(
             "C_prior",
             [self._query(images, prior, weights, s) for s in seeds],
@@ -248,7 +248,7 @@ class Scorer:
         # Of the whole bound, and of its two parts: a likelihood may add a
         # constant (the 8 bits of a dequantised density), and that belongs to
         # the part of the pixels.
-        if not self._model.why_no_bound:
+        if not self._model.memory.why_no_bound:
             total = self._bits_per_dim(nelbo)
             pixels = self._bits_per_dim(terms["nll"])
             columns["bits_per_dim"] = total
@@ -259,10 +259,10 @@ class Scorer:
         if figure in self._uses:
             # Of all images together: it has no error of its own.
             columns["perplexity"] = [float(perplexity(self._uses[figure]))]
-        title = FIGURES[figure] if self._model.has_memory else UNCONDITIONAL
+        title = FIGURES[figure] if self._model.memory.stores else UNCONDITIONAL
         summary: dict[str, Any] = {"title": title}
         sizes = None
-        if self._model.has_memory:
+        if self._model.memory.stores:
             sizes = np.concatenate(self._sizes[figure])
         summary.update(
             (name, mean_and_standard_error(values, sizes))
@@ -275,3 +275,32 @@ class Scorer:
         return np.asarray(
             model.likelihood.bits_per_dim(nats, model.image_shape), "float64"
         )
+
+
+def mean_and_standard_error(
+    values: Any, sizes: Any = None
+) -> dict[str, float | None]:
+    """Mean of `values` and its standard error; `None` where not finite.
+
+    Args:
+        values: `[N]`.
+        sizes: how many values each group has, in order, where those of a
+            group depend on each other: the error then comes from the sums of
+            the groups' deviations (the sandwich estimate for clusters). By
+            default each value is a group.
+    """
+    values = np.asarray(values, "float64").ravel()
+    mean = float(np.mean(values)) if len(values) else float("nan")
+    deviations = values - mean
+    if sizes is not None:
+        starts = np.cumsum([0, *sizes[:-1]])
+        deviations = np.add.reduceat(deviations, starts)
+    count = len(deviations)
+    error = float("nan")
+    if count > 1:
+        square = count / (count - 1) * np.sum(deviations**2)
+        error = float(np.sqrt(square) / len(values))
+    return {
+        "mean": mean if np.isfinite(mean) else None,
+        "standard_error": error if np.isfinite(error) else None,
+    }

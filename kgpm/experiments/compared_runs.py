@@ -9,7 +9,6 @@ from typing import NamedTuple
 from kgpm import data
 from kgpm.cli import flags
 from kgpm.cli.stored_run import open_run
-from kgpm.cli.training_job import check_pixels
 from kgpm.errors import UserError
 from kgpm.files import atomic_path
 from kgpm.training.stored_model import load_model
@@ -40,7 +39,7 @@ def open_runs(
                 f"{list(model.image_shape)}, received {folder} of "
                 f"{list(other.image_shape)}."
             )
-        check_pixels(other.likelihood, images)
+        images.check_pixels(other.likelihood)
         runs.append(ComparedRun(Path(folder).name, other))
     names = [run.name for run in runs]
     if len(set(names)) < len(names):

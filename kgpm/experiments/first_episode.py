@@ -10,7 +10,7 @@ from kgpm.cli import flags
 from kgpm.cli.stored_run import evaluation_batches
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
-from kgpm.models import KeyedMemoryModel
+from kgpm.layers import KeyedMemory
 
 
 class FirstEpisode(NamedTuple):
@@ -38,7 +38,7 @@ def open_first_episode(values: flags.FlagValues) -> FirstEpisode:
         UserError: no run, or one of a model whose memory has no keys.
     """
     model, images = open_run(values)
-    if not isinstance(model, KeyedMemoryModel):
+    if not isinstance(model.memory, KeyedMemory):
         raise UserError(
             f"Expected a run of a model whose memory is read by keys (kpp, "
             f"kpp_dense), received one of {type(model).__name__}."

@@ -22,7 +22,7 @@ from kgpm.cli import flags
 from kgpm.cli.stored_run import evaluation_batches
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
-from kgpm.evaluation.mean_and_error import mean_and_standard_error
+from kgpm.evaluation.figures import mean_and_standard_error
 from kgpm.experiments.compared_runs import ComparedRun
 from kgpm.experiments.compared_runs import markdown_table
 from kgpm.experiments.compared_runs import open_runs
@@ -56,7 +56,7 @@ def draw(values: flags.FlagValues) -> list[Path]:
     """Measures every run at every length; writes CSV, Markdown and PNG."""
     runs, images = open_runs(values)
     for run in runs:
-        if not run.model.has_memory:
+        if not run.model.memory.stores:
             raise UserError(
                 "--figure=gpm_capacity measures what a memory holds, and "
                 f"{run.name} has none: choose other runs"
@@ -144,7 +144,7 @@ def _measure(
             "C_other": tf.nest.map_structure(
                 lambda *both: tf.concat(both, axis=0), last, before
             ),
-            "C_prior": model.prior_memory(episodes.shape[0]),
+            "C_prior": model.memory.prior(episodes.shape[0]),
         }
         last = _episodes(memory, slice(-1, None))
         mask = np.asarray(weights) > 0
@@ -163,7 +163,7 @@ def _measure(
         }
         for figure, each in parts.items()
     }
-    floats = model.memory_floats(length) / length
+    floats = model.memory.memory_floats(length) / length
     return Capacity(run.name, length, floats, figures)
 
 

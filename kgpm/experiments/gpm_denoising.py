@@ -16,7 +16,6 @@ import numpy as np
 from kgpm import data
 from kgpm.cli import flags
 from kgpm.cli.stored_run import evaluation_batches
-from kgpm.data import noises
 from kgpm.evaluation.retrieval import is_binary
 from kgpm.evaluation.retrieval import measure_retrieval
 from kgpm.experiments.compared_runs import ComparedRun
@@ -27,7 +26,7 @@ from kgpm.files import write_text
 from kgpm.pictures import drawing
 from kgpm.pictures.line_panel import Panel
 
-# Of 28 x 28 pixels: share of pixels, side in pixels, degrees.
+# Of 28 x 28 pixels; `data.CORRUPTIONS` says what each means.
 LEVELS = {
     "salt_and_pepper": (0.05, 0.1, 0.15, 0.2),
     "block": (6.0, 9.0, 12.0, 15.0),
@@ -103,7 +102,7 @@ def _measure(
     values: flags.FlagValues,
     images: data.ImageSet,
 ) -> Cleaning:
-    corrupt = noises.make_corruption(noise, level, binary=is_binary(run.model))
+    corrupt = data.make_corruption(noise, level, binary=is_binary(run.model))
     retrieval = measure_retrieval(
         run.model,
         evaluation_batches(values, images, values.batch_size),
@@ -129,7 +128,7 @@ def _panel(found: list[Cleaning], noise: str) -> Panel:
     curves[name] = _curve([each.error("autoencoder") for each in first])
     return Panel(
         x=np.array([each.level for each in first]),
-        x_label=f"level of {noise}",
+        x_label=f"{noise}: {data.get_corruption(noise).level.label}",
         y_label=f"{first[0].summary['unit']}, last read",
         title=f"{first[0].summary['num_images']:,} images",
         curves=curves,

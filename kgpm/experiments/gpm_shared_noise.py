@@ -19,8 +19,9 @@ from kgpm.cli.stored_run import evaluation_batches
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
-from kgpm.evaluation.mean_and_error import mean_and_standard_error
+from kgpm.evaluation.figures import mean_and_standard_error
 from kgpm.experiments.compared_runs import write_rows
+from kgpm.layers import PseudoInverseMemory
 from kgpm.pictures import drawing
 from kgpm.pictures.line_panel import Panel
 
@@ -34,18 +35,18 @@ _KINDS = {
 def draw(values: flags.FlagValues) -> list[Path]:
     """Scores the run both ways; writes a CSV file and a picture."""
     model, images = open_run(values)
-    config = model.get_config()
-    if config.get("posterior") != "per_slot":
+    memory = model.memory
+    of_gpm = isinstance(memory, PseudoInverseMemory)
+    if not of_gpm or memory.address_posterior.posterior != "per_slot":
         raise UserError(
-            "Expected --model_dir of a run with --posterior=per_slot, as the "
-            "published code has it (and with --shared_noise to train as it "
-            f"does), received one with {config.get('posterior')!r}."
+            "Expected --model_dir of a run of gpm with --posterior=per_slot, "
+            "as the published code has it (and with --shared_noise to train "
+            f"as it does), received one with {type(memory).__name__}."
         )
     rows, curves = [], {}
     for name, shared in _KINDS.items():
-        twin = type(model).from_config({**config, "shared_noise": shared})
-        twin.set_weights(model.get_weights())
-        scores = _scores(twin, values, images)
+        memory.address_posterior.shared_noise = shared
+        scores = _scores(model, values, images)
         curves[name] = tuple(
             np.array([score[part] for score in scores], "float64")
             for part in ("mean", "standard_error")

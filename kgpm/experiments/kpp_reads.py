@@ -13,7 +13,7 @@ import numpy as np
 
 from kgpm import ops
 from kgpm.cli import flags
-from kgpm.data.noises import make_corruption
+from kgpm.data import make_corruption
 from kgpm.evaluation.retrieval import is_binary
 from kgpm.experiments.first_episode import FirstEpisode
 from kgpm.experiments.first_episode import open_first_episode

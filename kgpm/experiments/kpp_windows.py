@@ -76,7 +76,7 @@ def _of_an_image(episode: FirstEpisode) -> Path:
 def _of_the_memory(values: flags.FlagValues, episode: FirstEpisode) -> Path:
     model, memory = episode.model, episode.model.memory
     cells = _stretched(np.asarray(episode.memory["cells"])[0])
-    keys = model.keys_of(episode.images[None])
+    keys = memory.keys_of(model.encode(episode.images[None]))
     windows = np.asarray(memory.windows(keys))[0]
     rows = []
     for index in range(min(values.num_samples, len(episode.images))):

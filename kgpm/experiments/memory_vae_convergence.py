@@ -22,8 +22,8 @@ import tensorflow as tf
 
 from kgpm import ops
 from kgpm.cli import flags
+from kgpm.cli.images import load_split
 from kgpm.cli.stored_run import evaluation_batches
-from kgpm.cli.training_job import load_split
 from kgpm.evaluation.batches import unpack
 from kgpm.experiments.memory_vae_runs import TrainedVariant
 from kgpm.experiments.memory_vae_runs import base_flags
@@ -33,9 +33,9 @@ from kgpm.experiments.training_runs import mean_and_deviation
 from kgpm.experiments.training_runs import seeds_title
 from kgpm.files import atomic_path
 from kgpm.files import write_text
-from kgpm.models import ADDRESSES
-from kgpm.models import MemoryVAE
-from kgpm.models import perplexity
+from kgpm.layers import ADDRESSES
+from kgpm.layers import SoftBottleneck
+from kgpm.layers import perplexity
 from kgpm.pictures import drawing
 from kgpm.pictures.bar_panel import BarPanel
 from kgpm.pictures.line_panel import COLOURS
@@ -117,8 +117,8 @@ def _scores(
     model: Any,
     batches: Callable[[], Any],
 ) -> list[ReadScore]:
-    if isinstance(model, MemoryVAE):
-        reads = ADDRESSES[1:] if model.draws_latents else ADDRESSES
+    if isinstance(model.memory, SoftBottleneck):
+        reads = ADDRESSES[1:] if model.memory.draws else ADDRESSES
         return [
             ReadScore(
                 variant.name,
@@ -136,7 +136,7 @@ def _scores(
     if "perplexity" not in run.result["figures"]["A"]:
         return [score]
     codes = figure_value(run, "perplexity")
-    rate = model.num_vectors * math.log(codes)
+    rate = math.prod(model.encoder.grid_shape) * math.log(codes)
     return [score._replace(perplexity=codes, rate=rate)]
 
 
@@ -146,10 +146,10 @@ def _read(model: Any, address: str, batches: Any) -> tuple:
     @tf.function
     def read(images: Any, weights: Any, seed: Any) -> tuple:
         codes = model.encode(images)
-        latents, chosen = model.read_rows(codes, address, seed)
+        latents, chosen = model.memory.read_rows(codes, address, seed)
         error = images - model.likelihood.mean(model.decode(latents))
         error = tf.reduce_mean(tf.square(error), axis=[-3, -2, -1])
-        _, mass = model.read_rows(codes)
+        _, mass = model.memory.read_rows(codes)
         entropy = -tf.reduce_sum(tf.math.xlogy(mass, mass), axis=[-2, -1])
         uses = tf.reduce_mean(chosen, axis=-2) * weights[..., None]
         return (
@@ -167,12 +167,12 @@ def _read(model: Any, address: str, batches: Any) -> tuple:
     count = uses.sum()
     entropy = float(entropy / count)
     rows = float(perplexity(uses))
-    rate = model.num_vectors * math.log(rows)
+    rate = math.prod(model.encoder.grid_shape) * math.log(rows)
     if address == "soft":
         rate = None
     elif address == "sampled":
         rate -= entropy
-    nmse = float(squares / count / model.data_variance)
+    nmse = float(squares / count / model.likelihood.variance)
     return nmse, rows, entropy, rate
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from kgpm.cli import flags
-from kgpm.cli.training_job import load_split
+from kgpm.cli.images import load_split
 from kgpm.experiments.memory_vae_runs import base_flags
 from kgpm.experiments.memory_vae_runs import train_variants
 from kgpm.files import atomic_path
-from kgpm.models import MemoryVAE
+from kgpm.layers import SoftBottleneck
 from kgpm.pictures import drawing
 from kgpm.training.stored_model import load_model
 
@@ -29,10 +29,10 @@ def draw(values: flags.FlagValues) -> list[Path]:
     variances = []
     for variant in trained:
         model = load_model(variant.folders[0], "best")
-        variances.append(model.data_variance)
+        variances.append(model.likelihood.variance)
         columns[variant.label] = np.asarray(model.read(images))
-        if isinstance(model, MemoryVAE) and not model.draws_latents:
-            latents, _ = model.read_rows(model.encode(images), "hard")
+        if isinstance(model.memory, SoftBottleneck) and not model.memory.draws:
+            latents, _ = model.memory.read_rows(model.encode(images), "hard")
             parameters = model.decode(latents)
             columns[f"{variant.label},\nhard read"] = np.asarray(
                 model.likelihood.mean(parameters)

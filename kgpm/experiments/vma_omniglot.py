@@ -20,7 +20,8 @@ from kgpm import ops
 from kgpm.cli import flags
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
-from kgpm.evaluation.mean_and_error import mean_and_standard_error
+from kgpm.evaluation.figures import mean_and_standard_error
+from kgpm.evaluation.importance_weights import importance_weighted_bounds
 from kgpm.files import atomic_path
 from kgpm.files import write_text
 from kgpm.pictures import drawing
@@ -70,13 +71,14 @@ class Cell(NamedTuple):
 def draw(values: flags.FlagValues) -> list[Path]:
     """Measures every cell and writes the table as CSV, Markdown and PNG."""
     model, images = open_run(values)
-    if not model.has_memory:
+    if not model.memory.stores:
         raise UserError(
             "--table=vma_omniglot measures what a memory is worth, and "
             f"{type(model).__name__} has none: choose another --model_dir"
         )
     tighter = tf.function(
-        lambda batch, seed: model.importance_weighted_bounds(
+        lambda batch, seed: importance_weighted_bounds(
+            model,
             batch["images"],
             model.write(batch["memory"]),
             values.num_importance_samples,

@@ -1,86 +1,108 @@
 """Keras layers: memories, posteriors, encoders and decoders."""
 
-from kgpm.layers.arguments import arguments_of
+from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
+from kgpm.layers.bottlenecks.code_perplexity import perplexity
+from kgpm.layers.bottlenecks.grid_bottleneck import GridBottleneck
+from kgpm.layers.bottlenecks.grid_bottleneck import NoBottleneck
 from kgpm.layers.bottlenecks.pixel_cnn import PixelCNN
+from kgpm.layers.bottlenecks.quantized_bottleneck import QuantizedBottleneck
+from kgpm.layers.bottlenecks.soft_bottleneck import ADDRESSES
+from kgpm.layers.bottlenecks.soft_bottleneck import SoftBottleneck
+from kgpm.layers.bottlenecks.soft_bottleneck import VariationalBottleneck
 from kgpm.layers.bottlenecks.soft_memory import SIMILARITIES
 from kgpm.layers.bottlenecks.soft_memory import SoftMemory
 from kgpm.layers.bottlenecks.vector_quantizer import Quantized
 from kgpm.layers.bottlenecks.vector_quantizer import VectorQuantizer
 from kgpm.layers.bottlenecks.vector_quantizer_ema import VectorQuantizerEMA
-from kgpm.layers.memories.address_posterior import AddressPosterior
 from kgpm.layers.memories.block import BlockMemory
 from kgpm.layers.memories.categorical_read import Addresses
 from kgpm.layers.memories.categorical_read import CategoricalRead
 from kgpm.layers.memories.dense import DenseMemory
-from kgpm.layers.memories.draw import Draw
 from kgpm.layers.memories.dynamic_kanerva import DynamicKanervaMemory
+from kgpm.layers.memories.gaussian_latent import GaussianLatent
 from kgpm.layers.memories.image import ImageMemory
 from kgpm.layers.memories.kanerva import KanervaMemory
+from kgpm.layers.memories.keyed import KeyedMemory
+from kgpm.layers.memories.matrix_normal import MatrixNormalMemory
+from kgpm.layers.memories.memory import Draw
+from kgpm.layers.memories.memory import Memory
+from kgpm.layers.memories.memory import as_memory
 from kgpm.layers.memories.ordering_lstm import OrderingLSTM
+from kgpm.layers.memories.pseudo_inverse import AddressPosterior
 from kgpm.layers.memories.pseudo_inverse import PseudoInverseMemory
+from kgpm.layers.memories.sequential import SequentialMemory
 from kgpm.layers.memories.slot import SlotMemory
 from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.layers.memories.trace_prior import TracePrior
-from kgpm.layers.networks.by_name import DECODERS
-from kgpm.layers.networks.by_name import ENCODERS
-from kgpm.layers.networks.by_name import make_decoder
-from kgpm.layers.networks.by_name import make_encoder
+from kgpm.layers.networks.address_encoder import AddressEncoder
+from kgpm.layers.networks.blocks import NORMALIZATIONS
+from kgpm.layers.networks.blocks import FastGroupNormalization
+from kgpm.layers.networks.blocks import ResidualBlock
+from kgpm.layers.networks.blocks import TransposedConvolution
+from kgpm.layers.networks.entry_decoder import EntryDecoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
-from kgpm.layers.networks.fast_group_normalization import FastGroupNormalization
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.gaussian_head import GaussianHead
-from kgpm.layers.networks.grid_decoder import GridDecoder
-from kgpm.layers.networks.grid_encoder import GridEncoder
-from kgpm.layers.networks.image_decoder import ImageDecoder
-from kgpm.layers.networks.image_encoder import ImageEncoder
+from kgpm.layers.networks.grid_networks import GridDecoder
+from kgpm.layers.networks.grid_networks import GridEncoder
+from kgpm.layers.networks.grid_networks import ResidualStack
+from kgpm.layers.networks.image_networks import Decoder
+from kgpm.layers.networks.image_networks import Encoder
+from kgpm.layers.networks.image_networks import ImageDecoder
+from kgpm.layers.networks.image_networks import ImageEncoder
+from kgpm.layers.networks.image_networks import PerImage
+from kgpm.layers.networks.image_networks import as_decoder
+from kgpm.layers.networks.image_networks import as_encoder
 from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.residual_block import NORMALIZATIONS
-from kgpm.layers.networks.residual_block import ResidualBlock
-from kgpm.layers.networks.residual_stack import ResidualStack
-from kgpm.layers.networks.skip_decoder import SkipDecoder
-from kgpm.layers.networks.skip_encoder import EncodedImages
-from kgpm.layers.networks.skip_encoder import SkipEncoder
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet
-from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 from kgpm.layers.networks.transposed_decoder import TransposedDecoder
 
 __all__ = [
-    "VectorQuantizerEMA",
-    "VectorQuantizer",
-    "Quantized",
-    "SoftMemory",
-    "SIMILARITIES",
-    "ResidualStack",
-    "PixelCNN",
-    "GridEncoder",
-    "GridDecoder",
-    "DECODERS",
-    "ENCODERS",
-    "NORMALIZATIONS",
+    "ADDRESSES",
+    "AddressEncoder",
     "AddressPosterior",
     "Addresses",
     "BlockMemory",
     "CategoricalRead",
+    "CodePerplexity",
+    "Decoder",
     "DenseMemory",
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
-    "EncodedImages",
+    "Encoder",
+    "EntryDecoder",
     "EvoNormS0",
     "FastGroupNormalization",
     "GaussianHead",
+    "GaussianLatent",
+    "GridBottleneck",
+    "GridDecoder",
+    "GridEncoder",
     "ImageDecoder",
     "ImageEncoder",
     "ImageMemory",
     "KanervaMemory",
+    "KeyedMemory",
+    "MatrixNormalMemory",
+    "Memory",
+    "NORMALIZATIONS",
+    "NoBottleneck",
     "OrderingLSTM",
+    "PerImage",
+    "PixelCNN",
     "PseudoInverseMemory",
+    "Quantized",
+    "QuantizedBottleneck",
     "ResidualBlock",
-    "SkipDecoder",
-    "SkipEncoder",
+    "ResidualStack",
+    "SIMILARITIES",
+    "SequentialMemory",
     "SlotMemory",
+    "SoftBottleneck",
+    "SoftMemory",
     "SoftmaxRead",
     "SpectralDense",
     "TemporalShiftBlock",
@@ -88,8 +110,12 @@ __all__ = [
     "TracePrior",
     "TransposedConvolution",
     "TransposedDecoder",
-    "arguments_of",
+    "VariationalBottleneck",
+    "VectorQuantizer",
+    "VectorQuantizerEMA",
+    "as_decoder",
+    "as_encoder",
+    "as_memory",
     "check_image_shape",
-    "make_decoder",
-    "make_encoder",
+    "perplexity",
 ]

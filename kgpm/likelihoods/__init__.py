@@ -1,11 +1,11 @@
 """Likelihoods: a decoder's raw output in, nats and images out."""
 
-import difflib
 from typing import Any
 
 import keras
 
 from kgpm.errors import UserError
+from kgpm.errors import check_choice
 from kgpm.likelihoods.bernoulli import Bernoulli
 from kgpm.likelihoods.discretized_logistic import DiscretizedLogistic
 from kgpm.likelihoods.discretized_logistic_mixture import (
@@ -56,14 +56,8 @@ def get(identifier: Any) -> Likelihood:
         if isinstance(likelihood, Likelihood):
             return likelihood
     if isinstance(identifier, str):
-        if identifier in LIKELIHOODS:
-            return LIKELIHOODS[identifier]()
-        close = difflib.get_close_matches(identifier, LIKELIHOODS, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UserError(
-            f"Expected a likelihood among {', '.join(LIKELIHOODS)}, received "
-            f"{identifier!r}.{hint}"
-        )
+        check_choice("likelihood", identifier, tuple(LIKELIHOODS))
+        return LIKELIHOODS[identifier]()
     raise UserError(
         "Expected a likelihood's name, instance or configuration, received "
         f"{identifier!r}."

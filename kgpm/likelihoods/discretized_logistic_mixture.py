@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kgpm.errors import UserError
+from kgpm.errors import check_sizes
 from kgpm.likelihoods import pixels
 from kgpm.likelihoods.likelihood import Likelihood
 from kgpm.ops import split_seed
@@ -45,11 +46,7 @@ class DiscretizedLogisticMixture(Likelihood):
     name = "discretized_logistic_mixture"
 
     def __init__(self, num_components: int = 10) -> None:
-        if num_components < 1:
-            raise UserError(
-                "Expected num_components to be at least 1, received "
-                f"{num_components}."
-            )
+        check_sizes(num_components=num_components)
         self.num_components = num_components
 
     def num_parameters(self, channels: int) -> int:
@@ -114,9 +111,6 @@ class DiscretizedLogisticMixture(Likelihood):
         )
         # Undo the rounding of the way to [-1, 1] and back.
         return pixels.to_levels((draws[..., 0] + 1.0) / 2.0) / 255.0
-
-    def get_config(self) -> dict:
-        return {"num_components": self.num_components}
 
     def _split(self, parameters: Any) -> tuple:
         """Logits `[..., K]`; the rest `[..., C, K]`; no coefficients if C=1."""

@@ -5,24 +5,18 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from kgpm.errors import UserError
-from kgpm.likelihoods import pixels
-from kgpm.likelihoods.likelihood import Likelihood
-from kgpm.ops import make_seed
-from kgpm.ops import uniform
-
-tfd = tfp.distributions
+from kgpm.errors import check_positive
+from kgpm.likelihoods.gaussian import Gaussian
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class FixedGaussian(Likelihood):
+class FixedGaussian(Gaussian):
     """Independent Gaussian densities of dequantised pixels, variance given.
 
     As `Gaussian`, but the means are in [0, 1] by a sigmoid, and the variance
     is no parameter. To minimise `-log_prob` is to minimise the squared error:
-    it is `D / 2` times the error over the variance, and a constant.
+    it is `D / 2` times the error over the variance, `nmse`, and a constant.
 
     Args:
         variance: of a pixel on [0, 1]; by default that of all pixels of
@@ -33,45 +27,30 @@ class FixedGaussian(Likelihood):
     """
 
     name = "fixed_gaussian"
-    dequantization_bits = 8.0
+    figure_names = ("nmse",)
 
     def __init__(self, variance: float = 0.0633) -> None:
-        if not variance > 0.0:
-            raise UserError(f"Expected variance > 0, received {variance}.")
+        check_positive(variance=variance)
         self.variance = variance
 
     def num_parameters(self, channels: int) -> int:
         return channels
 
-    def log_prob(self, images: Any, parameters: Any, seed: Any = None) -> Any:
-        images, parameters = self._cast(images, parameters)
-        density = tfd.Independent(self._density(parameters), 3)
-        levels = pixels.to_levels(images)
-        if seed is None:
-            # The exact average over the noise below, whose variance is 1/12
-            # of a level; see `Gaussian`.
-            size = math.prod(parameters.shape[-3:])
-            noise = size / (24.0 * self.variance * 256.0**2)
-            return density.log_prob((levels + 0.5) / 256.0) - noise
-        shape = tf.broadcast_dynamic_shape(
-            tf.shape(levels), tf.shape(parameters)
-        )
-        noise = uniform(shape, seed, dtype=levels.dtype)
-        return density.log_prob((levels + noise) / 256.0)
-
     def mean(self, parameters: Any) -> Any:
         return tf.sigmoid(self._cast_parameters(parameters))
 
-    def sample(self, parameters: Any, seed: Any) -> Any:
-        density = self._density(self._cast_parameters(parameters))
-        draws = density.sample(seed=make_seed(seed))
-        return tf.clip_by_value(tf.floor(draws * 256.0), 0.0, 255.0) / 255.0
+    def figures(self, images: Any, parameters: Any) -> dict[str, Any]:
+        """`nmse`, the squared error over the variance, mean over an image."""
+        mean = self.mean(parameters)
+        square = tf.square(tf.cast(images, mean.dtype) - mean)
+        nmse = tf.reduce_mean(square, axis=[-3, -2, -1]) / self.variance
+        return {"nmse": tf.cast(nmse, "float32")}
 
-    def get_config(self) -> dict:
-        return {"variance": self.variance}
+    def _average_noise(self, loc: Any, scale: Any) -> Any:
+        size = math.prod(loc.shape[-3:])
+        return size / (24.0 * self.variance * 256.0**2)
 
-    def _density(self, parameters: Any) -> Any:
+    def _split(self, parameters: Any) -> tuple[Any, Any]:
         # The middle of level k is (k + 1/2) / 256, and its pixel k / 255.
         loc = (tf.sigmoid(parameters) * 255.0 + 0.5) / 256.0
-        scale = tf.constant(math.sqrt(self.variance), loc.dtype)
-        return tfd.Normal(loc, scale)
+        return loc, tf.constant(math.sqrt(self.variance), loc.dtype)

@@ -52,12 +52,8 @@ class Gaussian(Likelihood):
         density = tfd.Independent(tfd.Normal(loc, scale), 3)
         levels = pixels.to_levels(images)
         if seed is None:
-            # u enters the log-density as -(k + u - 256 loc)^2 / (2 s^2) with
-            # s = 256 scale, and u has the variance 1/12.
-            noise = tf.reduce_sum(
-                tf.square(1.0 / (256.0 * scale)), axis=[-3, -2, -1]
-            )
-            return density.log_prob((levels + 0.5) / 256.0) - noise / 24.0
+            noise = self._average_noise(loc, scale)
+            return density.log_prob((levels + 0.5) / 256.0) - noise
         shape = tf.broadcast_dynamic_shape(tf.shape(levels), tf.shape(loc))
         noise = uniform(shape, seed, dtype=levels.dtype)
         return density.log_prob((levels + noise) / 256.0)
@@ -72,6 +68,13 @@ class Gaussian(Likelihood):
         loc, scale = self._split(self._cast_parameters(parameters))
         draws = tfd.Normal(loc, scale).sample(seed=make_seed(seed))
         return tf.clip_by_value(tf.floor(draws * 256.0), 0.0, 255.0) / 255.0
+
+    def _average_noise(self, loc: Any, scale: Any) -> Any:
+        """What the middle of a level is too good by, of all pixels."""
+        # u enters the log-density as -(k + u - 256 loc)^2 / (2 s^2) with
+        # s = 256 scale, and u has the variance 1/12.
+        noise = tf.square(1.0 / (256.0 * scale))
+        return tf.reduce_sum(noise, axis=[-3, -2, -1]) / 24.0
 
     def _split(self, parameters: Any) -> tuple[Any, Any]:
         if parameters.shape[-1] % 2:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 
 
-class Likelihood(abc.ABC):
+class Likelihood(Configured, abc.ABC):
     """The distribution p(x|z) of an image, given a decoder's raw output.
 
     A likelihood has no weights. Images are `[..., H, W, C]` in [0, 1];
@@ -30,6 +31,8 @@ class Likelihood(abc.ABC):
     dequantization_bits = 0.0
     # Which pixels it can score, to end a sentence with.
     pixels = "in [0, 1]"
+    # Names of what `figures` returns.
+    figure_names: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def num_parameters(self, channels: int) -> int:
@@ -70,6 +73,19 @@ class Likelihood(abc.ABC):
         """
         del threshold
         return self.mean(parameters)
+
+    def figures(self, images: Any, parameters: Any) -> dict[str, Any]:
+        """What is shown beside the bound, for each image.
+
+        Args:
+            images: `[..., H, W, C]` in [0, 1].
+            parameters: `[..., H, W, P]`.
+
+        Returns:
+            float32 `[...]` for each of `figure_names`.
+        """
+        del images, parameters
+        return {}
 
     def bits_per_dim(self, nats: Any, image_shape: Sequence[int]) -> Any:
         """Turns a negative log-likelihood or bound into bits per dimension.
@@ -122,17 +138,8 @@ class Likelihood(abc.ABC):
         """
         return tf.logical_and(images >= 0.0, images <= 1.0)
 
-    def get_config(self) -> dict:
-        """The constructor's arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "Likelihood":
-        """The likelihood that `get_config` describes."""
-        return cls(**config)
-
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{k}={v}" for k, v in self.get_config().items())
+        arguments = ", ".join(f"{k}={v}" for k, v in self.arguments().items())
         return f"{type(self).__name__}({arguments})"
 
     def _cast_parameters(self, parameters: Any) -> Any:

@@ -39,11 +39,6 @@ class BoundModel(keras.Model):
     kl_weights: Mapping[str, float] = {}
 
     @property
-    def why_no_bound(self) -> str:
-        """Why `nelbo` of the terms does not bound -log p(x | memory), if so."""
-        return ""
-
-    @property
     def monitor(self) -> str:
         """Which figure tells the best epoch, lowest first."""
         return "nelbo"
@@ -173,6 +168,44 @@ class BoundModel(keras.Model):
         if not self.compiled:
             return []
         return [*self._term_metrics.values(), self._gradient_norm]
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`, after a look at the first batches' pixels.
+
+        Grey pixels under a Bernoulli likelihood train without complaint, but
+        their "bound" is none. A generator or a `PyDataset` is taken unseen.
+
+        Raises:
+            UserError: pixels that the model cannot score, in the first batch
+                of the training or the validation data.
+        """
+        self._check_first_batch(x)
+        self._check_first_batch(kwargs.get("validation_data"))
+        if hasattr(x, "element_spec"):
+            # The order is the data set's; Keras would warn about it.
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`, after the same look.
+
+        Raises:
+            UserError: pixels that the model cannot score.
+        """
+        # Within `fit`, Keras hands the data over in an iterator of its own.
+        self._check_first_batch(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def check_pixels(self, images: Any) -> None:
+        """Raises a `UserError` for a NumPy array of images of other pixels."""
+
+    def _check_first_batch(self, data: Any) -> None:
+        first = data
+        if hasattr(data, "element_spec"):
+            first = next(iter(data))
+        if hasattr(first, "shape") or isinstance(first, Mapping):
+            images, _ = unpack_batch(first)
+            self.check_pixels(ops.convert_to_numpy(images))
 
     def make_train_function(self, force: bool = False) -> Any:
         # A step that makes the optimizer's variables is traced twice: once to

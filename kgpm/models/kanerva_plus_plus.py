@@ -1,15 +1,19 @@
-"""Kanerva++."""
+"""Kanerva++, and its ablation without a memory of cells."""
 
 from typing import Any
 
 import keras
 
 from kgpm.layers import BlockMemory
-from kgpm.models.keyed_memory_model import KeyedMemoryModel
+from kgpm.layers import DenseMemory
+from kgpm.layers import TemporalShiftResNet
+from kgpm.layers import TransposedDecoder
+from kgpm.models.default_networks import num_parameters
+from kgpm.models.latent_model import LatentModel
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class KanervaPlusPlus(KeyedMemoryModel):
+class KanervaPlusPlus(LatentModel):
     """Kanerva++ (Ramapuram et al., ICLR 2021).
 
     An encoder makes codes; `BlockMemory` decodes their mean to a square of
@@ -26,23 +30,14 @@ class KanervaPlusPlus(KeyedMemoryModel):
         image_shape: `(H, W, C)`.
         code_size: length of a code; 512, the features of ResNet18, as
             published.
-        latent_size: length of the latent.
-        num_reads: K, windows of a read.
-        memory_size: side of the square of cells.
-        memory_channels: channels of a cell.
-        window_size: points along each side of a window.
-        key_transform: `literal` or `bounded`, see `BlockMemory`.
-        likelihood: `bernoulli`, `gaussian`, `discretized_logistic`,
-            `discretized_logistic_mixture`, or an instance.
-        width: channels of all networks, 64 as published; see
-            `TemporalShiftResNet`, `TransposedDecoder` and `TracePrior`.
-        num_blocks: blocks at each scale of the encoder; 2 as published.
-        normalization: of the residual networks, `group` or `none`.
-        encoder: one of `kgpm.layers.ENCODERS`.
-        decoder: one of `kgpm.layers.DECODERS`.
-        hidden_size: units of the networks of keys and latents.
-        activation: of these networks; `linear` makes them deep linear.
-        **kwargs: of `keras.Model`.
+        latent_size: length of the latent, 100 by default.
+        memory_size: side of the square of cells of the default memory; 64.
+        likelihood: a name of `kgpm.likelihoods.LIKELIHOODS`, or an instance.
+        width: channels of all default networks, 64 as published.
+        encoder: by default a `TemporalShiftResNet`.
+        memory: by default a `BlockMemory`, whose options are its own.
+        decoder: by default a `TransposedDecoder`.
+        **kwargs: of `LatentModel`.
 
     Raises:
         UserError: arguments that make no model.
@@ -50,52 +45,121 @@ class KanervaPlusPlus(KeyedMemoryModel):
     Example:
         >>> model = KanervaPlusPlus(image_shape=(28, 28, 1))
         >>> memory = model.write(episode)
-        >>> near = model.generate(memory, keys=model.keys_of(episode) + noise)
+        >>> keys = model.memory.keys_of(model.encode(episode)) + noise
+        >>> latents = model.memory.sample_at(memory, keys, seed=0)
+        >>> near = model.generate_from(latents, memory)
     """
 
     def __init__(
         self,
         image_shape: tuple = (28, 28, 1),
-        code_size: int = 512,
-        latent_size: int = 100,
-        num_reads: int = 2,
-        memory_size: int = 64,
-        memory_channels: int = 3,
-        window_size: int = 32,
-        key_transform: str = "literal",
+        code_size: int | None = None,
+        latent_size: int | None = None,
+        memory_size: int | None = None,
         likelihood: Any = "bernoulli",
-        width: int = 64,
-        num_blocks: int = 2,
-        normalization: str = "group",
-        encoder: str = "tsm_resnet",
-        decoder: str = "transposed",
-        hidden_size: int = 512,
-        activation: str = "relu",
+        width: Any = None,
+        encoder: Any = None,
+        memory: Any = None,
+        decoder: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            BlockMemory(
-                code_size,
-                latent_size,
-                num_reads,
-                memory_size=memory_size,
-                memory_channels=memory_channels,
-                window_size=window_size,
-                key_transform=key_transform,
-                width=width,
-                hidden_size=hidden_size,
-                activation=activation,
-                name="memory",
-            ),
+        encoder, decoder = _networks(
             image_shape,
             code_size,
+            latent_size,
             likelihood,
             width,
-            num_blocks,
-            normalization,
-            encoder=encoder,
-            decoder=decoder,
-            latent_size=latent_size,
-            **kwargs,
+            encoder,
+            decoder,
         )
-        self.built = True
+        if memory is None:
+            memory = BlockMemory(
+                code_size or 512,
+                latent_size or 100,
+                memory_size=memory_size or 64,
+                width=width or 64,
+                name="memory",
+            )
+        super().__init__(
+            image_shape, encoder, memory, decoder, likelihood, **kwargs
+        )
+
+
+@keras.saving.register_keras_serializable(package="kgpm")
+class DenseMemoryAblation(LatentModel):
+    """Kanerva++ with a dense network where its memory was.
+
+    All of `KanervaPlusPlus` but writer, windows and convolutional prior, for
+    which `DenseMemory` stands, with as many parameters to within 1%.
+
+    Args:
+        image_shape: `(H, W, C)`.
+        code_size: length of a code; 512 by default.
+        latent_size: length of the latent; 100 by default.
+        likelihood: a name of `kgpm.likelihoods.LIKELIHOODS`, or an instance.
+        width: channels of the default networks; 64 by default.
+        encoder: by default a `TemporalShiftResNet`.
+        memory: by default the `DenseMemory` that matches a `BlockMemory` of
+            these sizes.
+        decoder: by default a `TransposedDecoder`.
+        **kwargs: of `LatentModel`.
+
+    Raises:
+        UserError: arguments that make no model.
+
+    Source: Ramapuram et al., "Kanerva++", ICLR 2021, figure 9.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple = (28, 28, 1),
+        code_size: int | None = None,
+        latent_size: int | None = None,
+        likelihood: Any = "bernoulli",
+        width: Any = None,
+        encoder: Any = None,
+        memory: Any = None,
+        decoder: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        encoder, decoder = _networks(
+            image_shape,
+            code_size,
+            latent_size,
+            likelihood,
+            width,
+            encoder,
+            decoder,
+        )
+        if memory is None:
+            memory = DenseMemory.matching(
+                BlockMemory(
+                    code_size or 512, latent_size or 100, width=width or 64
+                ),
+                name="memory",
+            )
+        super().__init__(
+            image_shape, encoder, memory, decoder, likelihood, **kwargs
+        )
+
+
+def _networks(
+    image_shape: tuple,
+    code_size: int | None,
+    latent_size: int | None,
+    likelihood: Any,
+    width: Any,
+    encoder: Any,
+    decoder: Any,
+) -> tuple[Any, Any]:
+    width = width or 64
+    if encoder is None:
+        encoder = TemporalShiftResNet(
+            image_shape, code_size or 512, width, name="encoder"
+        )
+    if decoder is None:
+        count = num_parameters(image_shape, likelihood)
+        decoder = TransposedDecoder(
+            image_shape, latent_size or 100, count, width, name="decoder"
+        )
+    return encoder, decoder

@@ -1,37 +1,37 @@
-"""The external-memory "VAE"."""
+"""The external-memory "VAE", its variational form, and their control."""
 
-import math
 from typing import Any
 
 import keras
-from keras import ops
 
-from kgpm.errors import check_choice
-from kgpm.layers import SoftMemory
-from kgpm.layers.bottlenecks.code_perplexity import CodePerplexity
-from kgpm.models.grid_model import GridModel
-from kgpm.models.grid_model import Passed
-from kgpm.ops import gumbel
-
-ADDRESSES = ("soft", "hard", "sampled")
+from kgpm.layers import NoBottleneck
+from kgpm.layers import SoftBottleneck
+from kgpm.layers import VariationalBottleneck
+from kgpm.models.default_networks import grid_networks
+from kgpm.models.default_networks import grid_of
+from kgpm.models.latent_model import LatentModel
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class MemoryVAE(GridModel):
+class MemoryVAE(LatentModel):
     """An autoencoder that reads a learned memory by similarity.
 
-    Each vector of the grid is replaced by an average of the memory's rows
-    (`SoftMemory`). Despite its published name it is no VAE: nothing is drawn,
-    nothing is charged for the weights, and there is no prior to generate
-    from; `VariationalMemoryVAE` has all three. Beside `nll` it shows `nmse`,
-    the entropy of the addresses in nats an image, and the perplexity of the
-    rows' use.
+    Each vector of a grid is replaced by an average of the memory's rows
+    (`SoftBottleneck`). Despite its published name it is no VAE: nothing is
+    drawn, nothing is charged for the weights, and there is no prior to
+    generate from; `VariationalMemoryVAE` has all three. Loss and plain batches
+    are as in `VQVAE`.
 
     Args:
         image_shape: `(H, W, C)`, H and W multiples of 4.
-        memory_size: K, rows of the memory.
-        similarity: `l2`, `cosine`, or `reference`, see `SoftMemory`.
-        **kwargs: of `GridModel`.
+        memory_size: K, rows of the default bottleneck; 512 by default.
+        embedding_dim: D, length of a row; 64 by default.
+        likelihood: see `VQVAE`.
+        width: see `VQVAE`.
+        encoder: by default a `GridEncoder`.
+        memory: by default a `SoftBottleneck`, whose options are its own.
+        decoder: by default a `GridDecoder`.
+        **kwargs: of `LatentModel`.
 
     Raises:
         UserError: arguments that make no model.
@@ -44,98 +44,122 @@ class MemoryVAE(GridModel):
     Auto-Encoder".
     """
 
-    term_names: tuple[str, ...] = ("nll",)
-    no_memory_reason = (
-        "whose memory is a parameter that training writes, the same for all "
-        "images"
-    )
-    has_prior = False
-    why_no_bound = "nothing is charged for the weights of a soft read"
+    def __init__(
+        self,
+        image_shape: tuple = (32, 32, 3),
+        memory_size: int | None = None,
+        embedding_dim: int | None = None,
+        likelihood: Any = "fixed_gaussian",
+        width: Any = None,
+        encoder: Any = None,
+        memory: Any = None,
+        decoder: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        encoder, decoder = grid_networks(
+            image_shape, embedding_dim, likelihood, width, encoder, decoder
+        )
+        if memory is None:
+            memory = SoftBottleneck(
+                grid_of(encoder),
+                memory_size or 512,
+                embedding_dim or 64,
+                name="memory",
+            )
+        super().__init__(
+            image_shape, encoder, memory, decoder, likelihood, **kwargs
+        )
+
+
+@keras.saving.register_keras_serializable(package="kgpm")
+class VariationalMemoryVAE(LatentModel):
+    """`MemoryVAE` made a variational autoencoder.
+
+    Its addresses are drawn, one row a place of the grid, and paid for
+    (`VariationalBottleneck`): `nll + kl_a` bounds `-log p(x)`.
+
+    Args:
+        image_shape: `(H, W, C)`, H and W multiples of 4.
+        memory_size: K, rows of the default bottleneck; 512 by default.
+        embedding_dim: D, length of a row; 64 by default.
+        likelihood: see `VQVAE`.
+        width: see `VQVAE`.
+        encoder: by default a `GridEncoder`.
+        memory: by default a `VariationalBottleneck`.
+        decoder: by default a `GridDecoder`.
+        **kwargs: of `LatentModel`.
+
+    Raises:
+        UserError: arguments that make no model.
+
+    Source: ours; see `VariationalBottleneck`.
+    """
 
     def __init__(
         self,
         image_shape: tuple = (32, 32, 3),
-        memory_size: int = 512,
-        similarity: str = "l2",
+        memory_size: int | None = None,
+        embedding_dim: int | None = None,
+        likelihood: Any = "fixed_gaussian",
+        width: Any = None,
+        encoder: Any = None,
+        memory: Any = None,
+        decoder: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(image_shape, **kwargs)
-        self.memory = SoftMemory(
-            memory_size, self.embedding_dim, similarity, name="memory"
+        encoder, decoder = grid_networks(
+            image_shape, embedding_dim, likelihood, width, encoder, decoder
         )
-        self.memory.build()
-        self.memory_size = memory_size
-        self.log_memory_size = math.log(memory_size)
-
-    def figure_metrics(self) -> dict[str, keras.metrics.Metric]:
-        return {
-            **super().figure_metrics(),
-            "address_entropy": keras.metrics.Mean(name="address_entropy"),
-            "usage": CodePerplexity(self.memory_size),
-            "beta": keras.metrics.Mean(name="beta"),
-        }
-
-    def bottleneck(
-        self, vectors: Any, weights: Any, seed: Any, training: bool
-    ) -> Passed:
-        log_weights = self.memory.log_weights(vectors)
-        soft = ops.exp(log_weights)
-        return Passed(
-            self.memory.read(soft),
-            {},
-            ops.zeros(ops.shape(vectors)[:-2]),
-            {},
-            self.address_figures(log_weights, soft),
+        if memory is None:
+            memory = VariationalBottleneck(
+                grid_of(encoder),
+                memory_size or 512,
+                embedding_dim or 64,
+                name="memory",
+            )
+        super().__init__(
+            image_shape, encoder, memory, decoder, likelihood, **kwargs
         )
 
-    def address_figures(self, log_weights: Any, chosen: Any) -> dict[str, Any]:
-        """What is shown of `[..., P, K]` addresses.
 
-        Args:
-            log_weights: ln w.
-            chosen: by what rows are read: w, or one of the rows.
-        """
-        entropy = -ops.sum(ops.exp(log_weights) * log_weights, axis=(-2, -1))
-        return {
-            "address_entropy": entropy,
-            "usage": ops.mean(chosen, axis=-2),
-            # The same for all, so that each epoch's row shows it.
-            "beta": ops.broadcast_to(self.memory.beta, ops.shape(entropy)),
-        }
+@keras.saving.register_keras_serializable(package="kgpm")
+class GridAutoencoder(LatentModel):
+    """Encoder and decoder of VQ-VAE with nothing between them.
 
-    def read_rows(
-        self, codes: Any, address: str = "soft", seed: Any = 0
-    ) -> tuple[Any, Any]:
-        """Latents of codes `[..., P D]`, and which rows they are of.
+    What a comparison of `MemoryVAE` and `VQVAE` needs beside them: how low
+    the error goes if a grid of real vectors passes as it is. No bound: such a
+    grid can hold an image in full, and nothing is charged for it.
 
-        Args:
-            codes: of `encode`.
-            address: `soft`, the average by w; `hard`, the row of greatest
-                weight; or `sampled`, a row drawn by w.
-            seed: of the draw.
+    Args:
+        image_shape: `(H, W, C)`, H and W multiples of 4.
+        embedding_dim: D, length of a vector; 64 by default.
+        likelihood: see `VQVAE`.
+        width: see `VQVAE`.
+        encoder: by default a `GridEncoder`.
+        memory: by default `NoBottleneck`.
+        decoder: by default a `GridDecoder`.
+        **kwargs: of `LatentModel`.
 
-        Returns:
-            `[..., P D]` and weights `[..., P, K]`, one-hot unless soft.
+    Raises:
+        UserError: arguments that make no model.
+    """
 
-        Raises:
-            UserError: another address.
-        """
-        check_choice("address", address, ADDRESSES)
-        shape = (*ops.shape(codes)[:-1], self.num_vectors, self.embedding_dim)
-        log_weights = self.memory.log_weights(ops.reshape(codes, shape))
-        if address == "soft":
-            weights = ops.exp(log_weights)
-        else:
-            if address == "sampled":
-                log_weights += gumbel(ops.shape(log_weights), seed)
-            index = ops.argmax(log_weights, axis=-1)
-            weights = ops.one_hot(index, self.memory_size)
-        latents = self.memory.read(weights)
-        return ops.reshape(latents, ops.shape(codes)), weights
-
-    def get_config(self) -> dict:
-        return {
-            **super().get_config(),
-            "memory_size": self.memory_size,
-            "similarity": self.memory.similarity,
-        }
+    def __init__(
+        self,
+        image_shape: tuple = (32, 32, 3),
+        embedding_dim: int | None = None,
+        likelihood: Any = "fixed_gaussian",
+        width: Any = None,
+        encoder: Any = None,
+        memory: Any = None,
+        decoder: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        encoder, decoder = grid_networks(
+            image_shape, embedding_dim, likelihood, width, encoder, decoder
+        )
+        if memory is None:
+            memory = NoBottleneck(name="memory")
+        super().__init__(
+            image_shape, encoder, memory, decoder, likelihood, **kwargs
+        )

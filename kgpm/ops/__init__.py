@@ -5,22 +5,24 @@ from kgpm.ops.bounds import importance_weighted_bound
 from kgpm.ops.bounds import nelbo
 from kgpm.ops.bounds import nelbo_full
 from kgpm.ops.convolution import convolve_padded
+from kgpm.ops.convolution import give_transposed_gradient
+from kgpm.ops.convolution import transposed_convolution
+from kgpm.ops.gaussian import add_diagonal
+from kgpm.ops.gaussian import cholesky_solve
 from kgpm.ops.gaussian import class_predictive
 from kgpm.ops.gaussian import kl_diagonal
 from kgpm.ops.gaussian import kl_diagonal_standard
 from kgpm.ops.gaussian import kl_matrix_normal
 from kgpm.ops.gaussian import kl_precision_standard
 from kgpm.ops.gaussian import log_density_diagonal
+from kgpm.ops.gaussian import log_determinant
 from kgpm.ops.gaussian import sample_matrix_normal
 from kgpm.ops.gaussian import symmetrize
+from kgpm.ops.gaussian import transpose
 from kgpm.ops.kalman import batch_write
 from kgpm.ops.kalman import kalman_write
 from kgpm.ops.kalman import ridge_address
 from kgpm.ops.kalman import sequential_write
-from kgpm.ops.linear_algebra import add_diagonal
-from kgpm.ops.linear_algebra import cholesky_solve
-from kgpm.ops.linear_algebra import log_determinant
-from kgpm.ops.linear_algebra import transpose
 from kgpm.ops.pseudo_inverse import DEFAULT_ITERATIONS
 from kgpm.ops.pseudo_inverse import SOLVERS
 from kgpm.ops.pseudo_inverse import check_solver
@@ -34,6 +36,7 @@ from kgpm.ops.random import make_seed
 from kgpm.ops.random import normal
 from kgpm.ops.random import split_seed
 from kgpm.ops.random import uniform
+from kgpm.ops.random import with_noise
 from kgpm.ops.replicas import of_the_first_replica
 from kgpm.ops.replicas import sum_of_earlier_replicas
 from kgpm.ops.replicas import sum_over_replicas
@@ -43,8 +46,6 @@ from kgpm.ops.slots import slot_exponents
 from kgpm.ops.slots import slot_log_shares
 from kgpm.ops.slots import square_distances
 from kgpm.ops.temporal_shift import temporal_shift
-from kgpm.ops.transposed_convolution import give_transposed_gradient
-from kgpm.ops.transposed_convolution import transposed_convolution
 from kgpm.ops.vimco import VIMCO_BASELINES
 from kgpm.ops.vimco import vimco_bound
 from kgpm.ops.windows import bounded_windows
@@ -62,17 +63,14 @@ __all__ = [
     "bounded_windows",
     "categorical",
     "check_solver",
-    "class_predictive",
     "cholesky_solve",
+    "class_predictive",
     "convolve_padded",
     "fill_slots",
     "fold_in",
     "give_transposed_gradient",
     "gumbel",
     "importance_weighted_bound",
-    "of_the_first_replica",
-    "sum_of_earlier_replicas",
-    "sum_over_replicas",
     "kalman_write",
     "kl_diagonal",
     "kl_diagonal_standard",
@@ -86,6 +84,7 @@ __all__ = [
     "nelbo",
     "nelbo_full",
     "normal",
+    "of_the_first_replica",
     "pseudo_inverse",
     "read_windows",
     "ridge_address",
@@ -96,10 +95,13 @@ __all__ = [
     "slot_log_shares",
     "split_seed",
     "square_distances",
+    "sum_of_earlier_replicas",
+    "sum_over_replicas",
     "symmetrize",
     "temporal_shift",
     "transpose",
     "transposed_convolution",
     "uniform",
     "vimco_bound",
+    "with_noise",
 ]

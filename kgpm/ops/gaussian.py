@@ -1,13 +1,49 @@
-"""Gaussian densities and Kullback-Leibler divergences, in nats."""
+"""Gaussian densities, divergences in nats, and the small solves they need.
+
+All are batched over leading axes.
+"""
 
 import math
 from typing import Any
 
 from keras import ops
 
-from kgpm.ops.linear_algebra import cholesky_solve
-from kgpm.ops.linear_algebra import log_determinant
-from kgpm.ops.linear_algebra import transpose
+
+def transpose(matrix: Any) -> Any:
+    """Swaps the last two axes: `[..., m, n]` to `[..., n, m]`."""
+    return ops.swapaxes(matrix, -1, -2)
+
+
+def symmetrize(matrix: Any) -> Any:
+    """The symmetric part of `[..., m, m]`."""
+    return 0.5 * (matrix + transpose(matrix))
+
+
+def cholesky_solve(factor: Any, right: Any) -> Any:
+    """Solves `L L^T x = b`.
+
+    Args:
+        factor: lower Cholesky factor L, `[..., m, m]`.
+        right: b, `[..., m, r]`, same leading axes as `factor`.
+
+    Returns:
+        x, `[..., m, r]`.
+    """
+    half = ops.solve_triangular(factor, right, lower=True)
+    return ops.solve_triangular(transpose(factor), half, lower=False)
+
+
+def add_diagonal(matrix: Any, value: Any) -> Any:
+    """Adds `value` (a scalar or `[...]`) to the diagonal of `[..., m, m]`."""
+    identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
+    value = ops.convert_to_tensor(value, dtype=matrix.dtype)
+    return matrix + value[..., None, None] * identity
+
+
+def log_determinant(factor: Any) -> Any:
+    """ln|L L^T| of a Cholesky factor: `[..., m, m]` to `[...]`."""
+    diagonal = ops.diagonal(factor, axis1=-2, axis2=-1)
+    return 2.0 * ops.sum(ops.log(diagonal), axis=-1)
 
 
 def kl_diagonal_standard(mean: Any, log_variance: Any) -> Any:
@@ -144,8 +180,3 @@ def sample_matrix_normal(mean: Any, covariance: Any, noise: Any) -> Any:
     """
     factor = ops.cast(ops.cholesky(ops.cast(covariance, "float64")), mean.dtype)
     return mean + ops.matmul(factor, noise)
-
-
-def symmetrize(matrix: Any) -> Any:
-    """The symmetric part of `[..., m, m]`."""
-    return 0.5 * (matrix + transpose(matrix))

@@ -8,10 +8,10 @@ from typing import Any
 
 from keras import ops
 
+from kgpm.ops.gaussian import add_diagonal
+from kgpm.ops.gaussian import cholesky_solve
 from kgpm.ops.gaussian import symmetrize
-from kgpm.ops.linear_algebra import add_diagonal
-from kgpm.ops.linear_algebra import cholesky_solve
-from kgpm.ops.linear_algebra import transpose
+from kgpm.ops.gaussian import transpose
 
 # Added to the row covariance that a write returns, relative to its mean
 # diagonal, so that its rounding to float32 cannot make it indefinite. It

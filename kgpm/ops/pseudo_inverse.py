@@ -25,9 +25,9 @@ import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.ops.linear_algebra import add_diagonal
-from kgpm.ops.linear_algebra import cholesky_solve
-from kgpm.ops.linear_algebra import transpose
+from kgpm.ops.gaussian import add_diagonal
+from kgpm.ops.gaussian import cholesky_solve
+from kgpm.ops.gaussian import transpose
 
 # Iterations when the caller names none: enough for a condition number of 30
 # at relative error 1e-3 with the safe scale.

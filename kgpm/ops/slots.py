@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from kgpm.ops.linear_algebra import transpose
+from kgpm.ops.gaussian import transpose
 
 # exp of it is 0, and times 0 it is still a number.
 IMPOSSIBLE = -1e9

@@ -5,10 +5,9 @@ import pytest
 
 from kgpm import UserError
 from kgpm import data
-from kgpm import train
-from kgpm.cli import flags
 from kgpm.cli import training_job
-from kgpm.cli.main import parse
+from kgpm.cli.images import load_split
+from kgpm.cli.main import training_flags
 from kgpm.cli.stored_run import evaluation_batches
 
 DIGITS = (
@@ -24,10 +23,7 @@ DIGITS = (
 
 
 def parsed(folder, *arguments):
-    values = flags.FlagValues()
-    train.define_flags(values)
-    parse(values, [*DIGITS, f"--model_dir={folder / 'run'}", *arguments])
-    return values
+    return training_flags(*DIGITS, f"--model_dir={folder / 'run'}", *arguments)
 
 
 def test_training_episodes_have_so_many_classes(tmp_path):
@@ -53,7 +49,7 @@ def test_stored_runs_are_scored_with_as_many(tmp_path):
     """359 digits: 18 episodes of any class, 19 of two of each class."""
     for arguments, expected in (((), 18), (("--classes_per_episode=10",), 19)):
         values = parsed(tmp_path, *arguments)
-        images = training_job.load_split(values, "test")
+        images = load_split(values, "test")
         batches = evaluation_batches(values, images, 4)
         weights = np.concatenate([batch["weights"] for batch in batches])
         assert len(weights) == expected

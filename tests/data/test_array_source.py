@@ -126,7 +126,7 @@ def test_fixed_draws_of_two_splits_differ():
         ("digits", {"image_size": (28, 28, 1)}, "image_size"),
         ("digits", {"image_size": 2.5}, "image_size"),
         ("digits", {"channels": 2}, "channels to be 1"),
-        (["digits"], {}, "got list"),
+        (["digits"], {}, "received list"),
     ],
 )
 def test_wrong_arguments_are_refused(source, options, message):

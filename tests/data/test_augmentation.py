@@ -146,7 +146,7 @@ def test_training_has_variants_anew_in_each_epoch_and_evaluation_none():
 @pytest.mark.parametrize(
     ("kinds", "shape", "words"),
     [
-        (["flip"], (28, 28, 1), "mirror, turn, shift, got 'flip'"),
+        (["flip"], (28, 28, 1), "mirror, turn, shift, received 'flip'"),
         (["turn"], (28, 14, 1), "square images .* 28x14"),
     ],
 )

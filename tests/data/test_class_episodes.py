@@ -199,16 +199,16 @@ def test_digits_by_class():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes_per_episode": 0}, "classes_per_episode to be at least 1"),
+        ({"classes_per_episode": 0}, "classes_per_episode of at least 1"),
         ({"classes_per_episode": 2.5}, "classes_per_episode to be an integer"),
         ({"classes_per_episode": 4}, "a multiple of classes_per_episode 4"),
         (
             {"classes_per_episode": 5, "episode_length": 10},
-            "at most the 4 classes of numbered train, got 5",
+            "at most the 4 classes of numbered train, received 5",
         ),
         (
             {"classes_per_episode": 2, "episode_length": 12},
-            "at least .* = 6 images of each class, got a class of 5",
+            "at least .* = 6 images of each class, received a class of 5",
         ),
     ],
 )

@@ -168,13 +168,13 @@ def _flat(batch) -> np.ndarray:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"episode_length": 0}, "episode_length to be at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size to be at least 1, got 0"),
+        ({"episode_length": 0}, "episode_length of at least 1, received 0"),
+        ({"batch_size": 0}, "batch_size of at least 1, received 0"),
         ({"batch_size": 2.5}, "batch_size to be an integer"),
         ({"first_epoch": -1, "repeat": True}, "first_epoch"),
         ({"first_epoch": 1}, "repeat=True"),
-        ({"binarize": "fixed"}, "pass it to load_images"),
-        ({"image_size": 3}, "pass it to load_images"),
+        ({"binarize": "fixed"}, "source that load_images takes only"),
+        ({"image_size": 3}, "source that load_images takes only"),
     ],
 )
 def test_wrong_arguments_are_refused(options, message):

@@ -19,14 +19,10 @@ def test_a_far_name_gets_the_list():
     assert "Did you mean" not in str(error.value)
 
 
-def test_a_wrong_choice_gets_a_suggestion():
-    with pytest.raises(UserError, match="Did you mean 'threshold'"):
-        sources.check_choice("binarization", "treshold", sources.BINARIZATIONS)
-
-
-def test_the_list_of_sources_needs_no_tensorflow():
+def test_sources_and_corruptions_are_listed_without_tensorflow():
     code = (
         "import sys, kgpm.data; assert 'digits' in kgpm.data.SOURCES; "
+        "assert 'block' in kgpm.data.CORRUPTIONS; "
         "assert 'tensorflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

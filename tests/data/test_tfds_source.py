@@ -164,13 +164,14 @@ def test_broken_burda_files_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"\[100, 2\]"):
         load_images("omniglot_burda", data_dir=str(tmp_path))
     io.savemat(path, {"data": np.zeros((784, 2))})
-    with pytest.raises(UserError, match="24,345 images for train, got 2"):
+    with pytest.raises(UserError, match="24,345 images for train, received 2"):
         load_images("omniglot_burda", data_dir=str(tmp_path))
     path.write_bytes(b"not a mat file")
     with pytest.raises(UserError, match="fetch it again"):
         load_images("omniglot_burda", data_dir=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_real_omniglot_has_burdas_number_for_training(shared_data):
     sizes = {
         split: load_images(

@@ -55,8 +55,9 @@ def test_shapes_and_a_round_trip_of_the_configuration(shape):
 
 def test_channels_are_halved_from_four_times_the_width():
     layer = TransposedDecoder((64, 64, 3), 512, 3)
-    assert layer.first_map == (7, 7, 256)
-    assert [u.filters for u in layer.upsamplings] == [128, 64, 32, 16, 8, 3]
+    stem, reshape, *rest = layer.chain
+    assert reshape.target_shape == (7, 7, 256) and stem.units == 7 * 7 * 256
+    assert [u.filters for u in rest[1::2]] == [128, 64, 32, 16, 8, 3]
 
 
 def test_it_is_a_stack_of_keras_layers():
@@ -65,14 +66,15 @@ def test_it_is_a_stack_of_keras_layers():
     layer = TransposedDecoder((28, 28, 1), 6, 1, width=4)
     layer.build()
     codes = np.random.default_rng(0).normal(size=(3, 6)).astype("float32")
-    kernel, bias = layer.stem.get_weights()
+    stem, _, *rest = layer.chain
+    kernel, bias = stem.get_weights()
     hidden = codes.reshape(3, 1, 1, 6)
     first = keras.layers.Conv2DTranspose(16, 4)
     first.build(hidden.shape)
     kernel = kernel.reshape(6, 4, 4, 16).transpose(1, 2, 3, 0)
     first.set_weights([kernel, np.zeros(16)])
     hidden = first(hidden) + bias.reshape(4, 4, 16)
-    for norm, upsampling in zip(layer.norms, layer.upsamplings, strict=True):
+    for norm, upsampling in zip(rest[::2], rest[1::2], strict=True):
         hidden = norm(hidden)
         stride = upsampling.strides[0] if hasattr(upsampling, "strides") else 2
         keras_layer = keras.layers.Conv2DTranspose(

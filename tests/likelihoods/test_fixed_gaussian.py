@@ -50,6 +50,18 @@ def test_samples_have_mean_and_variance():
     assert samples.var() == pytest.approx(0.01, rel=0.05)
 
 
+def test_its_figure_is_the_squared_error_over_the_variance(case):
+    levels, raw = case
+    likelihood = FixedGaussian(0.04)
+    figures = likelihood.figures((levels / 255).astype("float32"), raw)
+    assert tuple(figures) == likelihood.figure_names == ("nmse",)
+    assert figures["nmse"].dtype == "float32"
+    error = levels / 255 - special.expit(raw)
+    np.testing.assert_allclose(
+        figures["nmse"], np.mean(error**2, axis=(1, 2, 3)) / 0.04, rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize("variance", [0.0, -1.0, float("nan")])
 def test_mistakes(variance):
     with pytest.raises(UserError, match="variance > 0, received"):

@@ -162,6 +162,15 @@ def test_sample_follows_its_seed_and_the_mean(name):
     assert np.abs(error).max() < 5 * 0.5 / np.sqrt(10000) + 0.5 / 255
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_one_number_an_image(name):
+    likelihood, images, raw = example(name)
+    figures = likelihood.figures(images, tf.cast(raw, "bfloat16"))
+    assert tuple(figures) == likelihood.figure_names
+    assert all(value.shape == (2, 3) for value in figures.values())
+    assert {value.dtype for value in figures.values()} <= {tf.float32}
+
+
 def test_bits_per_dim():
     nats = 3072 * np.log(2.0)
     for name in NAMES:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kgpm import layers
 from kgpm.models import GPM
 from kgpm.models import VAE
 from kgpm.models import VMA
@@ -18,170 +19,133 @@ from kgpm.models import GridAutoencoder
 from kgpm.models import KanervaMachine
 from kgpm.models import KanervaPlusPlus
 from kgpm.models import MemoryVAE
+from kgpm.models import SequentialGPM
+from kgpm.models import SlotMemoryVAE
 from kgpm.models import VariationalMemoryVAE
 from tests.layers.layer_checks import awake
 
 SHAPE = (8, 8, 1)
+# Sizes of default parts.
 SMALL = {"image_shape": SHAPE, "code_size": 10, "width": 8}
+# Sizes of the parts below.
 KEYED = {
-    "image_shape": SHAPE,
     "code_size": 10,
     "latent_size": 6,
     "memory_size": 12,
     "window_size": 8,
     "width": 4,
-    "num_blocks": 1,
-    "encoder": "tsm_resnet_small",
     "hidden_size": 16,
 }
-ADDRESSED = {
-    "image_shape": SHAPE,
-    "width": [4, 6],
-    "feature_size": 12,
-    "address_size": 10,
-    "latent_size": 6,
-    "context_size": 8,
-    "hidden_size": 16,
-}
-GRID = {
-    "image_shape": SHAPE,
-    "embedding_dim": 6,
-    "width": [4, 6],
-    "residual_width": 4,
-    "likelihood": "bernoulli",
-    "data_variance": 0.24,
-}
-CODES = {"num_embeddings": 8, **GRID}
-ROWS = {"memory_size": 8, **GRID}
 
 
-# Name -> constructor. A new model or variant adds a line here.
+def slot_vae(memory_size=4, held_out_weight=0.0, **options):
+    """A slot model whose memory has options."""
+    memory = layers.SlotMemory(memory_size, 10, name="memory", **options)
+    return SlotMemoryVAE(
+        SHAPE,
+        encoder=layers.ImageEncoder(SHAPE, 10, 8, name="encoder"),
+        memory=memory,
+        decoder=layers.ImageDecoder(SHAPE, 10, 1, 8, name="decoder"),
+        held_out_weight=held_out_weight,
+    )
+
+
+def keyed(**arguments):
+    """A Kanerva++ with the published kinds of networks."""
+    parts = {
+        "encoder": layers.TemporalShiftResNet(
+            SHAPE, 10, 4, num_blocks=1, stem="small", name="encoder"
+        ),
+        "memory": layers.BlockMemory(**KEYED, name="memory"),
+        "decoder": layers.TransposedDecoder(SHAPE, 6, 1, 4, name="decoder"),
+    }
+    return KanervaPlusPlus(**{"image_shape": SHAPE, **parts, **arguments})
+
+
+def dense_ablation():
+    block = layers.BlockMemory(**KEYED, activation="linear")
+    return DenseMemoryAblation(
+        SHAPE,
+        encoder=layers.ImageEncoder(SHAPE, 10, 4, name="encoder"),
+        memory=layers.DenseMemory.matching(block, name="memory"),
+        decoder=layers.ImageDecoder(SHAPE, 6, 1, 4, name="decoder"),
+    )
+
+
+def addressed(share_encoder=False, memory_options=None, **arguments):
+    """A small VMA."""
+    encoder = layers.AddressEncoder(
+        SHAPE, [4, 6], 12, 10, 16, share_encoder, name="encoder"
+    )
+    return VMA(
+        SHAPE,
+        memory=layers.ImageMemory(
+            encoder, 6, name="memory", **(memory_options or {})
+        ),
+        decoder=layers.EntryDecoder(SHAPE, 6, 12, 1, [4, 6], 8, name="decoder"),
+        **arguments,
+    )
+
+
+def grid(cls, bottleneck, *sizes, share_blocks=False, **options):
+    """A small model of grids of 2 x 2 vectors of length 6."""
+    scales = ([4, 6], 4, 2, share_blocks)
+    # What has no sizes is for any grid.
+    sizes = ((2, 2), *sizes, 6) if sizes else ()
+    return cls(
+        SHAPE,
+        encoder=layers.GridEncoder(SHAPE, 6, *scales, name="encoder"),
+        memory=bottleneck(*sizes, name="memory", **options),
+        decoder=layers.GridDecoder(SHAPE, 6, 1, *scales, name="decoder"),
+        likelihood="bernoulli",
+    )
+
+
+def vq_vae(**options):
+    """A VQ-VAE whose codes are where a first batch would put them."""
+    model = grid(VQVAE, layers.QuantizedBottleneck, 8, **options)
+    vectors = np.random.default_rng(3).normal(size=(64, 6)) * 0.1
+    model.memory.quantizer.encode(
+        vectors.astype("float32"), training=True, seed=1
+    )
+    return model
+
+
+# Name -> constructor. A new model adds a line here; the options of a layer
+# are cases of the tests of layers.
 MODELS = {
     "gpm": lambda: GPM(memory_size=4, **SMALL),
-    "gpm_sequential": lambda: GPM(memory_size=4, writer="sequential", **SMALL),
-    "gpm_per_slot": lambda: GPM(
-        memory_size=4, posterior="per_slot", read_ridge="tiny", **SMALL
-    ),
-    "gpm_lstm": lambda: GPM(memory_size=4, ordering="lstm", **SMALL),
-    "gpm_newton": lambda: GPM(memory_size=4, solver="newton", **SMALL),
-    "gpm_attractor": lambda: GPM(
-        memory_size=4, read="attractor", num_inner_reads=1, **SMALL
-    ),
-    "gpm_categorical": lambda: GPM(
-        memory_size=4,
-        read="categorical",
-        hidden_size=16,
-        held_out_weight=0.5,
+    "gpm_attractor": lambda: GPM(memory_size=4, num_inner_reads=1, **SMALL),
+    "sequential_gpm": lambda: SequentialGPM(memory_size=4, **SMALL),
+    "slot_vae": lambda: slot_vae(hidden_size=16, held_out_weight=0.5),
+    "slot_vae_softmax": lambda: slot_vae(8, read="softmax"),
+    "km": lambda: KanervaMachine(
+        memory=layers.KanervaMemory(
+            4, 10, key_size=6, hidden_size=16, name="memory"
+        ),
         **SMALL,
-    ),
-    "gpm_softmax": lambda: GPM(
-        memory_size=8, read="softmax", autoencoder_weight=0.0, **SMALL
     ),
     "dkm": lambda: DynamicKanervaMachine(memory_size=4, **SMALL),
-    "dkm_frozen": lambda: DynamicKanervaMachine(
-        memory_size=4,
-        learn_prior=False,
-        learn_observation_noise=True,
-        num_opt_iters=2,
-        autoencoder_weight=0.0,
-        **SMALL,
+    "kpp": lambda: awake(keyed()),
+    "kpp_dense": lambda: awake(dense_ablation()),
+    "vae": lambda: VAE(
+        memory=layers.GaussianLatent(10, 16, name="memory"), **SMALL
     ),
-    "km": lambda: KanervaMachine(
-        memory_size=4, key_size=6, hidden_size=16, **SMALL
+    "vma": addressed,
+    "memory_vae": lambda: grid(
+        MemoryVAE, layers.SoftBottleneck, 8, share_blocks=True
     ),
-    "km_full": lambda: KanervaMachine(
-        memory_size=4,
-        key_size=6,
-        hidden_size=16,
-        learn_observation_noise=False,
-        autoencoder_weight=0.5,
-        memory_kl_weight=1.0,
-        **SMALL,
+    "variational_memory_vae": lambda: grid(
+        VariationalMemoryVAE, layers.VariationalBottleneck, 8
     ),
-    "kpp": lambda: awake(KanervaPlusPlus(**KEYED)),
-    "kpp_dense": lambda: awake(
-        DenseMemoryAblation(
-            **{**KEYED, "encoder": "residual", "decoder": "residual"},
-            activation="linear",
-        )
-    ),
-    "vae": lambda: VAE(hidden_size=16, **SMALL),
-    "grid_autoencoder": lambda: GridAutoencoder(**GRID),
-    "memory_vae": lambda: MemoryVAE(share_blocks=True, **ROWS),
-    "memory_vae_cosine": lambda: MemoryVAE(similarity="cosine", **ROWS),
-    "memory_vae_reference": lambda: MemoryVAE(similarity="reference", **ROWS),
-    "variational_memory_vae": lambda: VariationalMemoryVAE(**ROWS),
-    "vq_vae": lambda: with_codes(VQVAE(**CODES)),
-    "vq_vae_pixel_cnn": lambda: with_codes(
-        VQVAE(
-            codebook="gradient",
-            prior="pixel_cnn",
-            prior_width=6,
-            prior_blocks=1,
-            **CODES,
-        )
-    ),
-    "vma": lambda: VMA(**ADDRESSED),
-    "vma_enumerated": lambda: VMA(
-        share_encoder=True, address_gradient="enumerate", **ADDRESSED
-    ),
+    "vq_vae": vq_vae,
+    "grid_autoencoder": lambda: grid(GridAutoencoder, layers.NoBottleneck),
 }
-# Options of a model that is there without them too, and that leave nothing
-# behind a batch but gradients: what costs much does without them.
-VARIANTS = {
-    "gpm_sequential",
-    "gpm_per_slot",
-    "gpm_lstm",
-    "gpm_newton",
-    "dkm_frozen",
-    "km_full",
-    "memory_vae_cosine",
-    "memory_vae_reference",
-    "vma_enumerated",
-}
-WITHOUT_MEMORY = {name for name in MODELS if "va" in name} | {
-    "grid_autoencoder"
-}
-# Nothing is drawn between an image and what is decoded.
-WITHOUT_NOISE = WITHOUT_MEMORY - {"vae", "variational_memory_vae"}
-# There is nothing to draw from.
-WITHOUT_PRIOR = {n for n in WITHOUT_NOISE if not n.startswith("vq_vae")}
-# Trained to explain each image by the others of its episode.
-HELD_OUT = {"vma", "vma_enumerated"}
-# The loss is not a sum of terms that could be warmed up.
-WITHOUT_WARMUP = {"vma"}
-
-
-def with_codes(model):
-    """A VQ-VAE whose codes are where a first batch would put them."""
-    vectors = np.random.default_rng(3).normal(size=(64, 6)) * 0.1
-    model.quantizer.encode(vectors.astype("float32"), training=True, seed=1)
-    return model
 
 
 def make(name):
     random.seed(1)
     return MODELS[name]()
-
-
-def memory_of(model, images, weights=None, seed=None):
-    """A written memory, or none where there is none to write to."""
-    if not model.has_memory:
-        return None
-    return model.write(images, weights, seed)
-
-
-def batches(images, weights=None):
-    if weights is None:
-        weights = np.ones(images.shape[:2], "float32")
-    batch = {"images": images, "weights": weights}
-    return tf.data.Dataset.from_tensor_slices(batch).batch(2)
-
-
-def compiled(model, **kwargs):
-    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=10.0)
-    model.compile(optimizer, **kwargs)
-    return model
 
 
 @functools.cache
@@ -200,7 +164,62 @@ def untouched(name):
     return model
 
 
-@pytest.fixture(params=sorted(MODELS))
+# One with a memory, one without, and those that no other module tests: the rest
+# are marked as slow. And of what costs seconds one of all.
+QUICK = {"gpm", "dkm", "km", "vae"}
+QUICKEST = {"gpm"}
+
+
+def rows(holds=None, quick=QUICK, names=MODELS):
+    """Names of those models of which something holds, for a test's rows.
+
+    Those that are not quick are marked as slow.
+    """
+    return [
+        name if name in quick else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(names)
+        if holds is None or holds(_made(name)[0])
+    ]
+
+
+def models_that(holds=None, quick=QUICK):
+    """Marks a test for those models alone."""
+    return pytest.mark.parametrize(
+        "name_of_model", rows(holds, quick), indirect=True
+    )
+
+
+def stores(model):
+    return model.memory.stores
+
+
+def three_episodes():
+    """Of five binary images."""
+    generator = np.random.default_rng(0)
+    return (generator.random((3, 5, *SHAPE)) > 0.6).astype("float32")
+
+
+def memory_of(model, images, weights=None, seed=None):
+    """A written memory, or none where there is none to write to."""
+    if not model.memory.stores:
+        return None
+    return model.write(images, weights, seed)
+
+
+def batches(images, weights=None):
+    if weights is None:
+        weights = np.ones(images.shape[:2], "float32")
+    batch = {"images": images, "weights": weights}
+    return tf.data.Dataset.from_tensor_slices(batch).batch(2)
+
+
+def compiled(model, **kwargs):
+    optimizer = keras.optimizers.AdamW(1e-2, global_clipnorm=10.0)
+    model.compile(optimizer, **kwargs)
+    return model
+
+
+@pytest.fixture(params=rows())
 def name_of_model(request):
     """For what must be set before a model is made."""
     return request.param
@@ -211,11 +230,6 @@ def model(name_of_model):
     return untouched(name_of_model)
 
 
-@pytest.fixture(params=sorted(MODELS.keys() - WITHOUT_MEMORY))
-def memory_model(request):
-    return untouched(request.param)
-
-
 @pytest.fixture
 def gpm():
     return untouched("gpm")
@@ -223,6 +237,4 @@ def gpm():
 
 @pytest.fixture
 def images():
-    """Three episodes of five binary images."""
-    generator = np.random.default_rng(0)
-    return (generator.random((3, 5, *SHAPE)) > 0.6).astype("float32")
+    return three_episodes()

@@ -23,12 +23,15 @@ from kgpm.models import bound_model
 from kgpm.ops import normal
 from kgpm.serving import export_model
 from tests.models.conftest import MODELS
-from tests.models.conftest import VARIANTS
 from tests.models.conftest import make
+from tests.models.own_parts import own_model
 
 TRACED = ("linear", "vq_vae")
 VALIDATED = (*TRACED, "gpm", "vma")
 EXPORTED = "vae"
+# Options of a model that is there without them too, and that leave nothing
+# behind a batch but gradients.
+VARIANTS = {"gpm_attractor", "slot_vae_softmax"}
 NOISE = ("stateless_normal", "stateless_uniform", "stateless_categorical")
 
 
@@ -56,7 +59,7 @@ class Linear(BoundModel):
 def unplaced_codes():
     """Codes that the first batch puts in their places."""
     model = make("vq_vae")
-    model.quantizer.initialized.assign(0.0)
+    model.memory.quantizer.initialized.assign(0.0)
     return model
 
 
@@ -73,6 +76,7 @@ CASES = {
     "linear": Linear,
     "unplaced": unplaced_codes,
     "bfloat16": half_precision,
+    "own_parts": lambda: own_model(autoencoder_weight=0.5),
     # In one order: workers must train the same model at a time.
     **{
         name: lambda name=name: make(name)

@@ -7,9 +7,20 @@ import pytest
 import tensorflow as tf
 
 from kgpm import UserError
+from kgpm import layers
+from kgpm.evaluation import code_residual
+from kgpm.evaluation import energy
 from kgpm.models import GPM
 
+from .conftest import SHAPE
 from .conftest import SMALL
+from .conftest import untouched
+
+
+def with_memory(encoder=None, **options):
+    """A small GPM whose memory has options."""
+    memory = layers.PseudoInverseMemory(4, 10, name="memory", **options)
+    return GPM(memory=memory, encoder=encoder, **SMALL)
 
 
 def numpy_memory(model, images):
@@ -31,7 +42,7 @@ def test_write_and_read_are_the_papers(gpm, images):
 
 
 def test_kl_w_is_the_closed_form_per_slot(images):
-    model = GPM(memory_size=4, posterior="per_slot", read_ridge="tiny", **SMALL)
+    model = with_memory(posterior="per_slot", read_ridge="tiny")
     codes, mean = numpy_memory(model, images)
     address = codes @ np.linalg.pinv(mean)
     variance = np.exp(model.memory.address_posterior.w_log_variance.numpy())
@@ -65,7 +76,7 @@ def test_energy(gpm, images):
     p = np.clip(gpm.read(images, memory).numpy().astype("float64"), 1e-9, 1)
     log_prob = np.where(images > 0.5, np.log(p), np.log1p(-p)).sum((2, 3, 4))
     np.testing.assert_allclose(
-        gpm.energy(images, memory),
+        energy(gpm, images, memory),
         0.5 * (address**2).sum(-1) - log_prob,
         rtol=5e-3,
     )
@@ -78,7 +89,7 @@ def test_code_residual(gpm, images):
     rows = np.linalg.svd(codes[:, :2], full_matrices=False)[2]
     outside = codes - codes @ rows.swapaxes(1, 2) @ rows
     np.testing.assert_allclose(
-        gpm.code_residual(images, memory),
+        code_residual(gpm, images, memory),
         (outside**2).sum(-1),
         rtol=1e-3,
         atol=1e-4,
@@ -118,9 +129,9 @@ def test_images_of_weight_zero_are_not_in_the_statistics(gpm, images):
 
 
 def test_ordering_shapes_the_keys_and_not_the_contents(images):
-    model = GPM(memory_size=4, ordering="lstm", **SMALL)
+    model = with_memory(ordering="lstm")
     codes = model.encode(images)
-    keys = model.ordering_lstm(codes).numpy().astype("float64")
+    keys = model.memory.ordering_lstm(codes).numpy().astype("float64")
     prior = model.memory.memory_mean.numpy().astype("float64")
     address = keys @ np.linalg.pinv(prior)
     expected = np.linalg.pinv(address) @ codes.numpy().astype("float64")
@@ -130,7 +141,7 @@ def test_ordering_shapes_the_keys_and_not_the_contents(images):
 
 
 def test_prior_memory_is_the_learned_one(gpm):
-    mean = gpm.prior_memory(3)["mean"]
+    mean = gpm.memory.prior(3)["mean"]
     expected = np.stack([gpm.memory.memory_mean.numpy()] * 3)
     np.testing.assert_array_equal(mean, expected)
     assert np.any(expected)
@@ -163,7 +174,7 @@ def test_bijective_term_never_enters_a_bound(images):
     for weight in (0.0, 1.0):
         random.seed(2)
         model = GPM(memory_size=4, autoencoder_weight=weight, **SMALL)
-        model.compile("sgd")
+        model.compile("sgd", run_eagerly=True)
         logs = model.test_on_batch({"images": images}, return_dict=True)
         values.append(logs["nelbo"])
     np.testing.assert_allclose(*values, rtol=1e-6)
@@ -186,26 +197,22 @@ def test_shared_noise_of_the_published_code_is_not_a_bound(images):
     misses the whole cost of noise, so here it must differ in distribution:
     read-outs of all images move together.
     """
-    model = GPM(
-        memory_size=4,
-        shared_noise=True,
-        posterior="per_slot",
-        observation_noise=1e-3,
-        **SMALL,
+    model = with_memory(
+        shared_noise=True, posterior="per_slot", observation_noise=1e-3
     )
     memory = model.write(images)
     codes = model.encode(images)
     mean = model.mean_latents(codes, memory).numpy()
     draw = model.sample_latents(codes, memory, seed=0).latents.numpy()
     row_sum = memory["mean"].numpy().sum(1, keepdims=True)
-    assert "noise that it does not draw" in model.why_no_bound
+    assert "noise that it does not draw" in model.memory.why_no_bound
     shift = (draw - mean) @ np.linalg.pinv(row_sum)
     assert shift.std() < 0.02 * np.abs(shift.mean())
 
 
 def test_other_solvers_read_by_the_inverse_they_write_with(images):
     """Truncated inverses do not mix with exact ones: an address of theirs."""
-    model = GPM(memory_size=4, solver="reference", **SMALL)
+    model = with_memory(solver="reference")
     memory = model.write(images)
     codes = model.encode(images)
     address = model.memory.address(codes, memory).numpy()
@@ -218,34 +225,22 @@ def test_other_solvers_read_by_the_inverse_they_write_with(images):
     np.testing.assert_allclose(kl_w, expected, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"memory_size": 10}, "memory_size < code_size"),
-        ({"solver": "inv"}, "solver"),
-        ({"writer": "batch"}, "writer"),
-        ({"posterior": "full"}, "posterior"),
-        ({"read_ridge": "none"}, "read_ridge"),
-        ({"ordering": "gru"}, "ordering"),
-        ({"ordering": "lstm", "writer": "sequential"}, "ordering"),
-        ({"write_refine_steps": -1}, "write_refine_steps"),
-        ({"shared_noise": True}, "shared_noise"),
-    ],
-)
-def test_bad_arguments(kwargs, message):
-    with pytest.raises(UserError, match=message):
-        GPM(**{**SMALL, "memory_size": 4, **kwargs})
+def test_as_many_rows_as_dimensions_are_refused():
+    with pytest.raises(UserError, match="memory_size < code_size"):
+        GPM(memory_size=10, **SMALL)
 
 
 def test_streaming_is_refused_where_order_matters(images):
-    model = GPM(memory_size=4, ordering="lstm", **SMALL)
-    with pytest.raises(UserError, match="ordering"):
+    message = "whose writes add up and images .* each on its own.* received"
+    model = with_memory(ordering="lstm")
+    assert model.depends_on_order
+    with pytest.raises(UserError, match=f"{message} PseudoInverseMemory"):
         model.update(images)
-    model = GPM(memory_size=4, writer="sequential", **SMALL)
-    with pytest.raises(UserError, match="writer='direct'"):
-        model.write_statistics(model.update(images))
-    model = GPM(memory_size=4, encoder="tsm_resnet_small", **SMALL)
-    with pytest.raises(UserError, match="sees each image on its own"):
+    model = with_memory(
+        layers.TemporalShiftResNet(SHAPE, 10, 4, num_blocks=1, stem="small")
+    )
+    assert model.depends_on_order
+    with pytest.raises(UserError, match=f"{message}.* TemporalShiftResNet"):
         model.update(images)
 
 
@@ -258,3 +253,56 @@ def test_many_reads_invert_the_memory_once(gpm, images, monkeypatch):
     )
     gpm.denoise(images, memory, num_steps=5)
     assert len(inverses) == 1
+
+
+def test_an_attractor_reads_again_inside_the_likelihood(images):
+    """Decode, encode, project: by the model's own parts, one by one."""
+    model = GPM(memory_size=4, num_inner_reads=2, **SMALL)
+    linear = GPM(memory_size=4, **SMALL)
+    linear.set_weights(model.get_weights())
+    memory = linear.write(images)
+    codes = linear.encode(images)
+
+    def passed(latents):
+        for _ in range(2):
+            image = linear.likelihood.mean(linear.decode(latents))
+            again = linear.encode(image).numpy().astype("float64")
+            rows = memory["mean"].numpy().astype("float64")
+            latents = again @ np.linalg.pinv(rows) @ rows
+            latents = tf.constant(latents, "float32")
+        return latents
+
+    np.testing.assert_allclose(
+        model.mean_latents(codes, memory),
+        passed(linear.mean_latents(codes, memory)),
+        atol=2e-3,
+    )
+    draw = model.sample_latents(codes, memory, 5)
+    expected = linear.sample_latents(codes, memory, 5)
+    np.testing.assert_allclose(
+        draw.latents, passed(expected.latents), atol=2e-3
+    )
+    # The address is the same, and so is what it costs.
+    np.testing.assert_allclose(draw.kl["kl_w"], expected.kl["kl_w"], rtol=1e-5)
+    latents = passed(linear.memory.sample_prior(memory, 3, seed=1))
+    np.testing.assert_allclose(
+        model.settle(model.memory.sample_prior(memory, 3, seed=1), memory),
+        latents,
+        atol=2e-3,
+    )
+    # And a draw is what generation begins with.
+    np.testing.assert_array_equal(
+        model.generate(memory, 3, num_steps=1, seed=1)[:, 0],
+        linear.likelihood.point(linear.decode(latents)),
+    )
+
+
+def test_an_attractor_streams(images):
+    model = untouched("gpm_attractor")
+    assert model.streams
+    statistics = model.update(images[:, 2:], model.update(images[:, :2]))
+    np.testing.assert_allclose(
+        model.read(images, model.write_statistics(statistics)),
+        model.read(images, model.write(images)),
+        atol=2e-3,
+    )

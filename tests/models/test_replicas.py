@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from kgpm.serving import ExportedModel
-from tests.models.conftest import MODELS
-from tests.models.conftest import VARIANTS
+from tests.models.replica_script import CASES
 from tests.ports import free_ports
+
+# Four trainings of every model, in three processes.
+pytestmark = pytest.mark.slow
 
 MODES = ("mirrored", "worker 0", "worker 1")
 SCRIPT = Path(__file__).with_name("replica_script.py")
-CASES = ("linear", "unplaced", "bfloat16", *sorted(MODELS.keys() - VARIANTS))
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
+
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class CodePerplexity(keras.metrics.Metric):
+class CodePerplexity(Configured, keras.metrics.Metric):
     """exp of the entropy of how often codes are used, from 1 to K.
 
     Of the uses of all batches together, not the mean of each batch's.
@@ -15,10 +17,13 @@ class CodePerplexity(keras.metrics.Metric):
     Args:
         num_codes: K.
         name: of the metric.
+        **kwargs: of `keras.metrics.Metric`.
     """
 
-    def __init__(self, num_codes: int, name: str = "perplexity") -> None:
-        super().__init__(name=name)
+    def __init__(
+        self, num_codes: int, name: str = "perplexity", **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, **kwargs)
         self.num_codes = num_codes
         self.uses = self.add_variable((num_codes,), "zeros", name="uses")
 
@@ -31,9 +36,6 @@ class CodePerplexity(keras.metrics.Metric):
 
     def result(self) -> Any:
         return perplexity(self.uses)
-
-    def get_config(self) -> dict:
-        return {"num_codes": self.num_codes, "name": self.name}
 
 
 def perplexity(uses: Any) -> Any:

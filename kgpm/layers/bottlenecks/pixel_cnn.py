@@ -5,13 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.ops import categorical
 from kgpm.ops import fold_in
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class PixelCNN(keras.layers.Layer):
+class PixelCNN(Configured, keras.layers.Layer):
     """Gated PixelCNN over grids of K values.
 
     Each place depends on the rows above it and on what is left of it, without
@@ -61,7 +62,6 @@ class PixelCNN(keras.layers.Layer):
         self.num_values = num_values
         self.grid_shape = (rows, columns)
         self.width = width
-        self.num_blocks = num_blocks
         self.embedding = keras.layers.Embedding(
             num_values, width, dtype=self.dtype_policy, name="embedding"
         )
@@ -151,16 +151,6 @@ class PixelCNN(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape, self.num_values)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            num_values=self.num_values,
-            grid_shape=self.grid_shape,
-            width=self.width,
-            num_blocks=self.num_blocks,
-        )
-        return config
 
 
 def _padded(maps: Any, top: int, bottom: int, left: int, right: int) -> Any:

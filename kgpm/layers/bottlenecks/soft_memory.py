@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_choice
 from kgpm.errors import check_last_axis
 from kgpm.errors import check_sizes
@@ -17,7 +18,7 @@ _INITIAL_BETA = {"l2": 1.0, "cosine": 10.0}
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class SoftMemory(keras.layers.Layer):
+class SoftMemory(Configured, keras.layers.Layer):
     """Reads a learned memory of K rows e_i by softmax attention.
 
         w = softmax_i(beta k(z, e_i)),   r = sum_i w_i e_i
@@ -127,12 +128,3 @@ class SoftMemory(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            embedding_dim=self.embedding_dim,
-            similarity=self.similarity,
-        )
-        return config

@@ -6,8 +6,10 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_last_axis
+from kgpm.errors import check_not_negative
 from kgpm.errors import check_sizes
 from kgpm.ops import of_the_first_replica
 from kgpm.ops import sum_of_earlier_replicas
@@ -35,7 +37,7 @@ class Quantized(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class VectorQuantizer(keras.layers.Layer):
+class VectorQuantizer(Configured, keras.layers.Layer):
     """Vector quantisation with codes trained by gradients.
 
     Works in any Keras model: a call adds the loss
@@ -79,11 +81,7 @@ class VectorQuantizer(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        if not commitment_cost >= 0.0:
-            raise UserError(
-                "Expected commitment_cost of at least 0, received "
-                f"{commitment_cost}."
-            )
+        check_not_negative(commitment_cost=commitment_cost)
         for name, share in (("decay", decay), ("restart_below", restart_below)):
             if not 0.0 <= share < 1.0:
                 raise UserError(f"Expected 0 <= {name} < 1, received {share}.")
@@ -185,17 +183,6 @@ class VectorQuantizer(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            num_embeddings=self.num_embeddings,
-            embedding_dim=self.embedding_dim,
-            commitment_cost=self.commitment_cost,
-            decay=self.decay,
-            restart_below=self.restart_below,
-        )
-        return config
 
     def _learn(self, flat: Any, encodings: Any) -> None:
         """Takes note of vectors `[N, D]` and what they were, `[N, K]`."""

@@ -72,9 +72,6 @@ class VectorQuantizerEMA(VectorQuantizer):
         # As if each code had been used once, where it is.
         self._add("sums", shape, self.initializer)
 
-    def get_config(self) -> dict:
-        return {**super().get_config(), "epsilon": self.epsilon}
-
     def _learn(self, flat: Any, encodings: Any) -> None:
         super()._learn(flat, encodings)
         sums = sum_over_replicas(ops.matmul(ops.transpose(encodings), flat))

@@ -101,9 +101,7 @@ class BlockMemory(KeyedMemory):
         self.trace_prior.build()
         super().build(input_shape)
 
-    @property
-    def memory_floats(self) -> int:
-        """How many numbers the memory of one episode holds."""
+    def memory_floats(self, episode_length: int) -> int:
         return self.memory_size**2 * self.memory_channels
 
     def write_mean(self, code: Any) -> dict[str, Any]:
@@ -139,14 +137,3 @@ class BlockMemory(KeyedMemory):
         cells = memory["cells"]
         length = self.memory_size * self.memory_channels
         return ops.reshape(cells, (-1, self.memory_size, length))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            memory_channels=self.memory_channels,
-            window_size=self.window_size,
-            key_transform=self.key_transform,
-            width=self.width,
-        )
-        return config

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
-from kgpm.layers.memories.draw import Draw
+from kgpm.layers.memories.memory import Draw
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.gaussian_head import GaussianHead
@@ -33,15 +34,19 @@ class Addresses(NamedTuple):
         log_posterior: ln q(a | x, M), `[B, Q, 2 K + 1]`.
         divergence: KL of q(u | x) from p(u | a), `[B, Q, 2 K + 1]`, 0 for a
             copy, which has no u.
+        posterior: q(u | x), `[B, Q, C]`.
+        priors: p(u | a) of likenesses and new, `[B, 1 or Q, K + 1, C]`.
     """
 
     log_prior: Any
     log_posterior: Any
     divergence: Any
+    posterior: DiagonalGaussian
+    priors: DiagonalGaussian
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class CategoricalRead(keras.layers.Layer):
+class CategoricalRead(Configured, keras.layers.Layer):
     """Codes of one address a: a copy of a slot, like a slot, or new.
 
         p(a | M):  a kind of three, and of a copy or a likeness the slot k with
@@ -174,7 +179,11 @@ class CategoricalRead(keras.layers.Layer):
         # Of an impossible address the cost is lost in the rounding.
         log_posterior = ops.log_softmax(log_prior - cost, axis=-1)
         return Addresses(
-            log_prior, ops.stop_gradient(log_posterior), divergence
+            log_prior,
+            ops.stop_gradient(log_posterior),
+            divergence,
+            posterior,
+            priors,
         )
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
@@ -217,9 +226,9 @@ class CategoricalRead(keras.layers.Layer):
             ops.reshape(known.log_posterior, (-1, count)), 1, address_seed
         )
         address = ops.reshape(address, (batch, queries))
-        posterior = self.posterior(codes)
+        posterior = known.posterior
         latents, u = self._at(address, posterior, memory, seed)
-        prior = self._pick(self._priors(memory), address)
+        prior = self._pick(known.priors, address)
         log_ratio = _at_address(known.log_prior, address) - _at_address(
             known.log_posterior, address
         )
@@ -336,16 +345,6 @@ class CategoricalRead(keras.layers.Layer):
         entry = ops.broadcast_to(entry, ops.shape(u))
         both = ops.concatenate([u, entry], axis=-1)
         return u + self.to_code(self.hidden(both))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            code_size=self.code_size,
-            observation_noise=self.observation_noise,
-            hidden_size=self.hidden_size,
-        )
-        return config
 
 
 def _per_query(memory: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from kgpm.errors import check_sizes
+from kgpm.layers.memories.block import BlockMemory
 from kgpm.layers.memories.keyed import KEY_SIZE
 from kgpm.layers.memories.keyed import KeyedMemory
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
@@ -28,8 +29,7 @@ class DenseMemory(KeyedMemory):
         code_size: length of a code.
         latent_size: length of a latent.
         num_reads: K, keys of a read.
-        projection_size: units of the prior's hidden layers; see
-            `projection_size_for`.
+        projection_size: units of the prior's hidden layers; see `matching`.
         hidden_size: units of the networks of keys and latents.
         activation: of these networks; `linear` makes them deep linear.
         **kwargs: of `keras.layers.Layer`.
@@ -73,17 +73,34 @@ class DenseMemory(KeyedMemory):
             )
         ]
 
-    @staticmethod
-    def projection_size_for(
-        num_parameters: int, code_size: int, latent_size: int, num_reads: int
-    ) -> int:
-        """The `projection_size` whose prior has about `num_parameters`.
+    @classmethod
+    def matching(cls, memory: BlockMemory, **kwargs: Any) -> "DenseMemory":
+        """The memory with about as many parameters as a `BlockMemory`.
 
-        The positive root of `h^2 + (F + 3K + 2L + 2) h + 2L = n`.
+        `projection_size` is the positive root of
+        `h^2 + (F + 3K + 2L + 2) h + 2L = n`, n the parameters of its writer
+        and its prior.
+
+        Args:
+            memory: what this one stands for.
+            **kwargs: of `keras.layers.Layer`.
         """
-        half = (code_size + KEY_SIZE * num_reads + 2 * latent_size + 2) / 2
-        rest = max(num_parameters - 2 * latent_size, 0)
-        return max(round(math.sqrt(half**2 + rest) - half), 1)
+        # Of a copy: to count parameters is to make them, which a memory does
+        # but once.
+        twin = type(memory).from_config(memory.get_config())
+        twin.build()
+        number = twin.writer.count_params() + twin.trace_prior.count_params()
+        sizes = memory.code_size, memory.latent_size, memory.num_reads
+        half = (sizes[0] + KEY_SIZE * sizes[2] + 2 * sizes[1] + 2) / 2
+        rest = max(number - 2 * sizes[1], 0)
+        projection_size = max(round(math.sqrt(half**2 + rest) - half), 1)
+        return cls(
+            *sizes,
+            projection_size,
+            memory.hidden_size,
+            memory.activation,
+            **kwargs,
+        )
 
     def build(self, input_shape: tuple | None = None) -> None:
         size = self.code_size + KEY_SIZE * self.num_reads
@@ -92,9 +109,7 @@ class DenseMemory(KeyedMemory):
             size = layer.units
         super().build(input_shape)
 
-    @property
-    def memory_floats(self) -> int:
-        """How many numbers the memory of one episode holds."""
+    def memory_floats(self, episode_length: int) -> int:
         return self.code_size
 
     def write_mean(self, code: Any) -> dict[str, Any]:
@@ -113,7 +128,3 @@ class DenseMemory(KeyedMemory):
 
     def rows(self, memory: dict[str, Any]) -> Any:
         return memory["embedding"][:, None]
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        return {**config, "projection_size": self.projection_size}

@@ -1,5 +1,6 @@
 """The memory of the Dynamic Kanerva Machine."""
 
+import math
 from typing import Any
 
 import keras
@@ -7,15 +8,18 @@ from keras import ops
 
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
-from kgpm.layers.memories.address_posterior import AddressPosterior
-from kgpm.layers.memories.draw import Draw
 from kgpm.layers.memories.matrix_normal import MatrixNormalMemory
+from kgpm.layers.memories.memory import Draw
 from kgpm.ops import KL_MEMORY
 from kgpm.ops import kalman_write
+from kgpm.ops import kl_diagonal_standard
 from kgpm.ops import make_seed
 from kgpm.ops import normal
 from kgpm.ops import ridge_address
 from kgpm.ops import split_seed
+
+# Keeps exp(log_variance) and its inverse in float32's comfortable range.
+_LOG_VARIANCE_RANGE = (-10.0, 4.0)
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -50,6 +54,7 @@ class DynamicKanervaMemory(MatrixNormalMemory):
     NeurIPS 2018.
     """
 
+    term_names = ("kl_w", KL_MEMORY)
     # Addresses are solved for in the memory so far.
     depends_on_order = True
 
@@ -76,22 +81,15 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         )
         self.address_noise = address_noise
         self.num_opt_iters = num_opt_iters
-        self.address_posterior = AddressPosterior(
-            memory_size,
-            observation_noise,
-            posterior="isotropic",
-            dtype=self.dtype_policy,
-            name="address_posterior",
-        )
 
     def build(self, input_shape: tuple | None = None) -> None:
-        self.address_posterior.build()
+        # In units of its prior an address is standard normal.
+        self.address_log_variance = self.add_weight(
+            shape=(1,),
+            initializer=keras.initializers.Constant(2.0 * math.log(0.3)),
+            name="address_log_variance",
+        )
         super().build(input_shape)
-
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """Names of the divergences that a read and a write cost."""
-        return ("kl_w", KL_MEMORY)
 
     def write(
         self,
@@ -111,7 +109,6 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         Returns:
             `{"mean": [B, K, C], "covariance": [B, K, K]}`.
         """
-        del seed, training
         codes = ops.cast(codes, self.compute_dtype)
         prior = self.prior(ops.shape(codes)[0])
         mean, covariance = kalman_write(
@@ -139,6 +136,7 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         memory: dict[str, Any],
         seed: Any,
         training: bool = False,
+        weights: Any = None,
     ) -> Draw:
         """Draws M and w as the bound needs them.
 
@@ -151,14 +149,19 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         Returns:
             `Draw` with latents w M `[B, Q, C]` and the term `kl_w` `[B, Q]`.
         """
-        del training
         memory_seed, address_seed = split_seed(make_seed(seed), 2)
         drawn = self.draw(memory, memory_seed)["mean"]
-        # In units of its prior an address is standard normal.
-        scaled = self._solve(codes, drawn) / self.address_noise
-        draw = self.address_posterior(scaled, drawn, address_seed)
-        latents = ops.matmul(self.address_noise * draw.latents, drawn)
-        return draw._replace(latents=latents)
+        mean = self._solve(codes, drawn) / self.address_noise
+        log_variance = ops.clip(self.address_log_variance, *_LOG_VARIANCE_RANGE)
+        noise = normal(ops.shape(mean), address_seed, self.compute_dtype)
+        w = mean + ops.exp(0.5 * log_variance) * noise
+        # The constants -K/2 ln(2 pi) of both densities cancel.
+        log_ratio = 0.5 * ops.sum(
+            ops.square(noise) + log_variance - ops.square(w), axis=-1
+        )
+        latents = ops.matmul(self.address_noise * w, drawn)
+        kl_w = kl_diagonal_standard(mean, log_variance)
+        return Draw(latents, {"kl_w": kl_w}, log_ratio)
 
     def sample_prior(
         self, memory: dict[str, Any], num_samples: int, seed: Any
@@ -168,10 +171,6 @@ class DynamicKanervaMemory(MatrixNormalMemory):
         shape = (ops.shape(mean)[0], num_samples, self.memory_size)
         address = normal(shape, seed, self.compute_dtype)
         return ops.matmul(self.address_noise * address, mean)
-
-    def latents_of(self, codes: Any) -> Any:
-        """Latents of codes `[B, Q, C]` without a memory: the codes."""
-        return codes
 
     def latent_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
         """-ln p(w) of a mean read without constants, `[B, Q]`."""
@@ -190,11 +189,3 @@ class DynamicKanervaMemory(MatrixNormalMemory):
             ops.cast(self._ridge, "float64"),
         )
         return ops.cast(address, self.compute_dtype)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            address_noise=self.address_noise,
-            num_opt_iters=self.num_opt_iters,
-        )
-        return config

@@ -1,5 +1,6 @@
 """A memory of images, one of which is picked to explain an image."""
 
+import math
 from typing import Any
 from typing import NamedTuple
 
@@ -8,10 +9,11 @@ from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.memories.memory import Draw
+from kgpm.layers.memories.memory import Memory
+from kgpm.layers.networks.address_encoder import AddressEncoder
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
-from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.skip_encoder import SkipEncoder
 from kgpm.ops import IMPOSSIBLE
 from kgpm.ops import categorical
 from kgpm.ops import kl_diagonal
@@ -38,7 +40,7 @@ class AddressedDraw(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageMemory(keras.layers.Layer):
+class ImageMemory(Memory):
     """Images as a memory, with a categorical address.
 
         p(a) = 1 / T',           q(a | M, x) = softmax(h(x) . h(m_a)),
@@ -46,106 +48,95 @@ class ImageMemory(keras.layers.Layer):
 
     T' counts the images that were written and a few learned ones. A memory is
     `{"images": [B, T, H, W, C], "weights": [B, T]}`; `recall` adds what
-    reading needs of it, and every other method takes it after that. Codes are
-    f and h of an image, one after the other, `[..., F + A]`.
+    reading needs of it. Codes are what the `encoder` makes of images: the
+    image, f, h and maps for the decoder; the learned images pass it too.
 
     Args:
-        image_shape: `(H, W, C)`.
-        width: channels of the encoder, see `SkipEncoder`.
-        feature_size: F, length of f.
-        address_size: A, length of h.
+        encoder: an `AddressEncoder`, that of the model.
         latent_size: L, length of z.
-        hidden_size: units of the layer before f and h.
         num_dummies: learned images in every memory, at least 1.
-        share_encoder: whether f and h come from one network.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
-        UserError: sizes below 1.
+        UserError: sizes below 1, or another encoder.
 
     Source: Bornschein et al., "Variational Memory Addressing in Generative
     Models", NeurIPS 2017; networks of A. Zholus's implementation.
     """
 
+    term_names = ("kl_z", "kl_a")
+    rows_are_latents = False
+    leaves_each_out = True
+    explains_itself = True
+    enumerates = True
+
     def __init__(
         self,
-        image_shape: tuple,
-        width: int | list | tuple = (48, 64),
-        feature_size: int = 128,
-        address_size: int = 200,
+        encoder: AddressEncoder,
         latent_size: int = 64,
-        hidden_size: int = 100,
         num_dummies: int = 2,
-        share_encoder: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.image_shape = check_image_shape(image_shape)
-        check_sizes(
-            feature_size=feature_size,
-            address_size=address_size,
-            latent_size=latent_size,
-            hidden_size=hidden_size,
-        )
+        check_sizes(latent_size=latent_size)
         if num_dummies < 1:
             raise UserError(
                 "Expected num_dummies of at least 1, because a memory to "
                 "which nothing was written needs an entry to read, received "
                 f"{num_dummies}."
             )
+        if not isinstance(encoder, AddressEncoder):
+            raise UserError(
+                "Expected encoder to be an AddressEncoder, whose features and "
+                f"addresses this memory reads, received {encoder!r}."
+            )
         super().__init__(**kwargs)
-        self.width = width
-        self.feature_size = feature_size
-        self.address_size = address_size
+        self.encoder = encoder
         self.latent_size = latent_size
-        self.hidden_size = hidden_size
         self.num_dummies = num_dummies
-        self.share_encoder = share_encoder
-        names = ["encoder", "address_encoder"][: 1 if share_encoder else 2]
-        self.encoders = [
-            SkipEncoder(
-                self.image_shape,
-                hidden_size,
-                width,
-                dtype=self.dtype_policy,
-                name=name,
-            )
-            for name in names
-        ]
-        # Divergences need more than half precision.
-        self.to_features, self.to_addresses, self.posterior, self.prior = (
-            keras.layers.Dense(size, dtype="float32", name=name)
-            for name, size in (
-                ("to_features", feature_size),
-                ("to_addresses", address_size),
-                ("posterior", 2 * latent_size),
-                ("prior", 2 * latent_size),
-            )
+        self.posterior, self.prior_head = (
+            keras.layers.Dense(2 * latent_size, dtype="float32", name=name)
+            for name in ("posterior", "prior")
         )
 
     def build(self, input_shape: tuple | None = None) -> None:
-        for encoder in self.encoders:
-            encoder.build()
-        self.to_features.build((None, self.hidden_size))
-        self.to_addresses.build((None, self.hidden_size))
-        self.posterior.build((None, 2 * self.feature_size))
-        self.prior.build((None, self.feature_size))
+        if not self.encoder.built:
+            self.encoder.build()
+        size = self.encoder.feature_size
+        self.posterior.build((None, 2 * size))
+        self.prior_head.build((None, size))
         self.dummies = self.add_weight(
-            shape=(self.num_dummies, *self.image_shape),
+            shape=(self.num_dummies, *self.encoder.image_shape),
             initializer="zeros",
             dtype="float32",
             name="dummies",
         )
         self.built = True
 
-    def encode(self, images: Any) -> Any:
-        """Images `[..., H, W, C]` to codes `[..., F + A]`."""
-        return _codes(self._encode(images))
+    def memory_floats(self, episode_length: int) -> int:
+        entries = episode_length + self.num_dummies
+        return entries * math.prod(self.encoder.image_shape)
 
-    def empty(self, batch_size: Any) -> dict[str, Any]:
+    def prior(self, batch_size: Any) -> dict[str, Any]:
         """Memories to which nothing was written: the learned images alone."""
         return {
-            "images": ops.zeros((batch_size, 0, *self.image_shape)),
+            "images": ops.zeros((batch_size, 0, *self.encoder.image_shape)),
             "weights": ops.zeros((batch_size, 0)),
+        }
+
+    def write(
+        self,
+        codes: dict[str, Any],
+        weights: Any = None,
+        seed: Any = None,
+        training: bool = False,
+    ) -> dict[str, Any]:
+        """Puts the images of codes into memories; nothing is drawn."""
+        images = codes["images"]
+        weights = self.weights_of(images, weights)
+        weights = ops.cast(weights > 0.0, "float32")
+        return {
+            "images": images * weights[..., None, None, None],
+            "weights": weights,
         }
 
     def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
@@ -158,69 +149,65 @@ class ImageMemory(keras.layers.Layer):
         """
         if "features" in memory:
             return memory
-        batch, length = ops.shape(memory["images"])[:2]
+        images = memory["images"]
+        batch, length = ops.shape(images)[:2]
         # In one pass, which also makes an empty memory no special case.
-        own = ops.reshape(memory["images"], (-1, *self.image_shape))
+        own = ops.reshape(images, (-1, *self.encoder.image_shape))
         encoded = self._encode(ops.concatenate([own, self.dummies], axis=0))
 
-        def with_learned(values: Any) -> Any:
-            shape = values.shape[1:]
-            learned = values[-self.num_dummies :][None]
-            learned = ops.broadcast_to(
-                learned, (batch, self.num_dummies, *shape)
-            )
+        def entries_of(values: Any) -> Any:
             own = values[: -self.num_dummies]
-            own = ops.reshape(own, (batch, length, *shape))
-            return ops.concatenate([own, learned], axis=1)
+            own = ops.reshape(own, (batch, length, *values.shape[1:]))
+            return _with_learned(own, values[-self.num_dummies :])
 
-        learned = ops.ones((batch, self.num_dummies))
-        present = ops.concatenate([memory["weights"], learned], axis=1)
-        return {
-            **memory,
-            **keras.tree.map_structure(with_learned, encoded),
-            # The same for all queries, where not each has its own.
-            "present": present[:, None] > 0.0,
-        }
+        return self._entries(
+            memory, keras.tree.map_structure(entries_of, encoded)
+        )
 
-    def leave_each_out(self, memory: dict[str, Any]) -> tuple[Any, Any]:
-        """For scoring each image of a memory under the others.
+    def leave_each_out(
+        self, codes: dict[str, Any], memory: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The memory recalled with `"present"` `[B, T, T']`.
 
-        All are encoded once, as entries and as what is explained.
-
-        Returns:
-            Codes `[B, T, F + A]`, and the memory recalled with `"present"`
-            `[B, T, T']`, where no image finds itself.
+        No image finds itself in it. The codes of what was written are the
+        entries: nothing but the learned images is encoded.
         """
-        entries = self.recall(memory)
+        learned = self._encode(self.dummies)
+        own = {name: codes[name] for name in learned}
+        entries = self._entries(
+            memory, keras.tree.map_structure(_with_learned, own, learned)
+        )
         length = memory["images"].shape[1]
-        own = ops.eye(length, length + self.num_dummies, dtype="bool")
-        others = ops.logical_and(entries["present"], ops.logical_not(own))
-        return _codes(entries)[:, :length], {**entries, "present": others}
+        itself = ops.eye(length, length + self.num_dummies, dtype="bool")
+        others = ops.logical_and(entries["present"], ops.logical_not(itself))
+        return {**entries, "present": others}
 
     def images_of(self, memory: dict[str, Any]) -> Any:
         """The entries' images, learned ones last, `[B, T', H, W, C]`."""
-        images = memory["images"]
-        shape = (ops.shape(images)[0], *self.dummies.shape)
-        learned = ops.broadcast_to(self.dummies[None], shape)
-        return ops.concatenate([images, learned], axis=1)
+        return _with_learned(memory["images"], self.dummies)
 
-    def log_posterior(self, codes: Any, entries: Any) -> Any:
+    def rows(self, memory: dict[str, Any]) -> Any:
+        """The entries' addresses h(m_a), learned ones last, `[B, T', A]`."""
+        return self.recall(memory)["addresses"]
+
+    def log_posterior(self, codes: dict[str, Any], entries: Any) -> Any:
         """ln q(a | M, x), `[B, Q, T']`."""
-        address = ops.cast(codes[..., self.feature_size :], "float32")
-        logits = ops.einsum("bqa,bta->bqt", address, entries["addresses"])
+        logits = ops.einsum(
+            "bqa,bta->bqt", codes["addresses"], entries["addresses"]
+        )
         logits = ops.where(entries["present"], logits, IMPOSSIBLE)
         return ops.log_softmax(logits, axis=-1)
 
-    def kl(self, log_posterior: Any, entries: Any) -> Any:
+    def kl_address(self, log_posterior: Any, entries: Any) -> Any:
         """KL of q(a | M, x) from the uniform p(a), `[B, Q]`."""
         negative_entropy = ops.sum(
             ops.exp(log_posterior) * log_posterior, axis=-1
         )
         return negative_entropy - _log_prior(entries)
 
-    def draw(
+    def draw_addressed(
         self,
-        codes: Any,
+        codes: dict[str, Any],
         entries: Any,
         log_posterior: Any,
         num_samples: int,
@@ -239,7 +226,7 @@ class ImageMemory(keras.layers.Layer):
 
     def draw_at(
         self,
-        codes: Any,
+        codes: dict[str, Any],
         entries: Any,
         log_posterior: Any,
         addresses: Any,
@@ -248,8 +235,9 @@ class ImageMemory(keras.layers.Layer):
         """Draws z of each query at addresses `[B, Q, S]`."""
         shape = ops.shape(addresses)
         entry = _pick(entries, ops.reshape(addresses, (shape[0], -1)))
-        codes = ops.repeat(codes, shape[2], axis=1)
-        posterior, prior = self.posterior_of(codes, entry), self.prior_of(entry)
+        features = ops.repeat(codes["features"], shape[2], axis=1)
+        posterior = self.posterior_of(features, entry)
+        prior = self.prior_of(entry)
         z = posterior.sample(seed)
         log_posterior = ops.take_along_axis(log_posterior, addresses, axis=2)
         log_ratio = log_density_diagonal(z, *prior) - log_density_diagonal(
@@ -264,59 +252,122 @@ class ImageMemory(keras.layers.Layer):
             - log_posterior,
         )
 
-    def likeliest(self, codes: Any, entries: Any) -> dict[str, Any]:
-        """Features and maps of the likeliest entry of each query."""
+    def sample(
+        self,
+        codes: dict[str, Any],
+        memory: Any,
+        seed: Any,
+        training: bool = False,
+        weights: Any = None,
+    ) -> Draw:
+        """Draws a and z as the bound needs them: `kl_z` and `kl_a`."""
+        entries = self.recall(memory)
         log_posterior = self.log_posterior(codes, entries)
-        return _pick(entries, ops.argmax(log_posterior, axis=-1))
+        drawn = self.draw_addressed(codes, entries, log_posterior, 1, seed)
+        kl = {
+            "kl_z": drawn.kl_z[..., 0],
+            "kl_a": self.kl_address(log_posterior, entries),
+        }
+        return Draw(drawn.latents, kl, drawn.log_ratio[..., 0])
+
+    def num_addresses(self, memory: Any) -> int:
+        return self.recall(memory)["features"].shape[1]
+
+    def sample_address(
+        self, codes: dict[str, Any], memory: Any, address: Any, seed: Any
+    ) -> Draw:
+        entries = self.recall(memory)
+        log_posterior = self.log_posterior(codes, entries)
+        shape = ops.shape(log_posterior)
+        address = ops.broadcast_to(address, (*shape[:2], 1))
+        drawn = self.draw_at(codes, entries, log_posterior, address, seed)
+        # p(a) of the sum, where the ratio has p(a) / q(a) of a draw.
+        log_ratio = drawn.log_ratio + drawn.log_posterior
+        present = ops.take_along_axis(
+            ops.broadcast_to(entries["present"], shape), address, axis=2
+        )
+        log_ratio = ops.where(present, log_ratio, -1e30)[..., 0]
+        return Draw(drawn.latents, {}, log_ratio)
+
+    def read(self, codes: dict[str, Any], memory: Any) -> dict[str, Any]:
+        """The likeliest entry and the mean of p(z | m_a): retrieval."""
+        entry = self._likeliest(codes, self.recall(memory))
+        return {"z": self.prior_of(entry).mean, **entry}
 
     def sample_prior(
-        self, entries: Any, num_samples: int, seed: Any
+        self, memory: Any, num_samples: int, seed: Any
     ) -> dict[str, Any]:
         """Latents of p(a), learned entries among them, and of p(z | m_a)."""
+        entries = self.recall(memory)
         address_seed, latent_seed = split_seed(make_seed(seed), 2)
         logits = ops.where(entries["present"][:, 0], 0.0, IMPOSSIBLE)
         entry = _pick(entries, categorical(logits, num_samples, address_seed))
         return {"z": self.prior_of(entry).sample(latent_seed), **entry}
 
+    def latents_of(self, codes: dict[str, Any]) -> dict[str, Any]:
+        """The mean of q(z | x, m_a), m_a the likeliest learned image."""
+        batch = ops.shape(codes["features"])[0]
+        entry = self._likeliest(codes, self.recall(self.prior(batch)))
+        z = self.posterior_of(codes["features"], entry).mean
+        return {"z": z, **entry}
+
+    def latent_energy(self, codes: dict[str, Any], memory: Any) -> Any:
+        entry = self._likeliest(codes, self.recall(memory))
+        return 0.5 * ops.sum(self.prior_of(entry).log_variance, axis=-1)
+
+    def residual(
+        self, codes: dict[str, Any], latents: dict[str, Any], memory: Any
+    ) -> Any:
+        """Squared distance of the means of q(z | x, m_a) and p(z | m_a)."""
+        own = self.posterior_of(codes["features"], latents).mean
+        return ops.sum(ops.square(own - latents["z"]), axis=-1)
+
+    def diagnostics(self, codes: dict[str, Any], memory: Any) -> dict[str, Any]:
+        """Entropy of q(a) in nats, and its mass on the learned images."""
+        log_posterior = self.log_posterior(codes, self.recall(memory))
+        mass = ops.exp(log_posterior)
+        entropy = -ops.sum(mass * log_posterior, axis=-1)
+        learned = ops.sum(mass[..., -self.num_dummies :], axis=-1)
+        return {
+            "address_entropy": ops.mean(entropy),
+            "mass_on_dummies": ops.mean(learned),
+        }
+
     def prior_of(self, entry: dict[str, Any]) -> DiagonalGaussian:
         """p(z | m_a) of entries."""
         return DiagonalGaussian.of(
-            self.prior(entry["features"]), least_scale=LEAST_PRIOR_SCALE
+            self.prior_head(entry["features"]), least_scale=LEAST_PRIOR_SCALE
         )
 
     def posterior_of(
-        self, codes: Any, entry: dict[str, Any]
+        self, features: Any, entry: dict[str, Any]
     ) -> DiagonalGaussian:
-        """q(z | x, m_a) of codes and as many entries."""
-        both = [codes[..., : self.feature_size], entry["features"]]
-        return DiagonalGaussian.of(self.posterior(ops.concatenate(both, -1)))
+        """q(z | x, m_a) of features of images and as many entries."""
+        both = ops.concatenate([features, entry["features"]], axis=-1)
+        return DiagonalGaussian.of(self.posterior(both))
 
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            width=self.width,
-            feature_size=self.feature_size,
-            address_size=self.address_size,
-            latent_size=self.latent_size,
-            hidden_size=self.hidden_size,
-            num_dummies=self.num_dummies,
-            share_encoder=self.share_encoder,
-        )
-        return config
+    def _likeliest(self, codes: dict[str, Any], entries: Any) -> dict[str, Any]:
+        log_posterior = self.log_posterior(codes, entries)
+        return _pick(entries, ops.argmax(log_posterior, axis=-1))
 
     def _encode(self, images: Any) -> dict[str, Any]:
-        own, *other = (encoder(images) for encoder in self.encoders)
-        address = other[0] if other else own
-        return {
-            "features": self.to_features(own.features),
-            "addresses": self.to_addresses(address.features),
-            "skips": own.skips,
-        }
+        """Codes of images without the images."""
+        codes = self.encoder(images)
+        return {name: v for name, v in codes.items() if name != "images"}
+
+    def _entries(self, memory: Any, encoded: dict[str, Any]) -> dict[str, Any]:
+        batch = ops.shape(memory["weights"])[0]
+        learned = ops.ones((batch, self.num_dummies))
+        present = ops.concatenate([memory["weights"], learned], axis=1)
+        # The same for all queries, where not each has its own.
+        return {**memory, **encoded, "present": present[:, None] > 0.0}
 
 
-def _codes(encoded: dict[str, Any]) -> Any:
-    return ops.concatenate([encoded["features"], encoded["addresses"]], -1)
+def _with_learned(own: Any, learned: Any) -> Any:
+    """`[B, T, ...]` and `[D, ...]` to `[B, T + D, ...]`."""
+    shape = (ops.shape(own)[0], *ops.shape(learned))
+    learned = ops.broadcast_to(learned[None], shape)
+    return ops.concatenate([own, learned], axis=1)
 
 
 def _log_prior(entries: Any) -> Any:

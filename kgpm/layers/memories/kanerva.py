@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from kgpm.errors import check_sizes
-from kgpm.layers.memories.draw import Draw
 from kgpm.layers.memories.matrix_normal import MatrixNormalMemory
+from kgpm.layers.memories.memory import Draw
 from kgpm.layers.networks.gaussian_head import GaussianHead
 from kgpm.ops import KL_MEMORY
 from kgpm.ops import batch_write
@@ -55,8 +55,7 @@ class KanervaMemory(MatrixNormalMemory):
     Source: Wu et al., "The Kanerva Machine", ICLR 2018.
     """
 
-    # One solve conditions on all codes.
-    depends_on_order = False
+    term_names = ("kl_z", "kl_y", KL_MEMORY)
 
     def __init__(
         self,
@@ -117,11 +116,6 @@ class KanervaMemory(MatrixNormalMemory):
         self.key_network[1].build((None, None, self.hidden_size))
         super().build(input_shape)
 
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """Names of the divergences that a read and a write cost."""
-        return ("kl_z", "kl_y", KL_MEMORY)
-
     def write(
         self,
         codes: Any,
@@ -141,7 +135,6 @@ class KanervaMemory(MatrixNormalMemory):
         Returns:
             `{"mean": [B, K, C], "covariance": [B, K, K]}`.
         """
-        del training
         codes = ops.cast(codes, self.compute_dtype)
         key, latent = self.key_head(codes), self.write_head(codes)
         if seed is None:
@@ -183,6 +176,7 @@ class KanervaMemory(MatrixNormalMemory):
         memory: dict[str, Any],
         seed: Any,
         training: bool = False,
+        weights: Any = None,
     ) -> Draw:
         """Draws M, y and z as the bound needs them.
 
@@ -196,7 +190,6 @@ class KanervaMemory(MatrixNormalMemory):
             `Draw` with latents z `[B, Q, C]` and the terms `kl_z` and `kl_y`,
             each `[B, Q]`.
         """
-        del training
         codes = ops.cast(codes, self.compute_dtype)
         memory_seed, key_seed, latent_seed = split_seed(make_seed(seed), 3)
         drawn = self.draw(memory, memory_seed)["mean"]
@@ -254,8 +247,3 @@ class KanervaMemory(MatrixNormalMemory):
 
     def _posterior(self, codes: Any, predicted: Any) -> Any:
         return self.read_head(ops.concatenate([codes, predicted], axis=-1))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(key_size=self.key_size, hidden_size=self.hidden_size)
-        return config

@@ -1,14 +1,15 @@
-"""What the memories that are read by sampled keys have in common."""
+"""A memory that is read by sampled keys, the base of Kanerva++'s."""
 
+import abc
 from typing import Any
 
-import keras
 from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_choice
 from kgpm.errors import check_sizes
-from kgpm.layers.memories.draw import Draw
+from kgpm.layers.memories.memory import Draw
+from kgpm.layers.memories.memory import Memory
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.gaussian_head import GaussianHead
 from kgpm.ops import kl_diagonal
@@ -22,7 +23,7 @@ from kgpm.ops import split_seed
 KEY_SIZE = 3
 
 
-class KeyedMemory(keras.layers.Layer):
+class KeyedMemory(Memory):
     """Base of the memories with keys y, a latent z and its learned prior.
 
     Generative: K keys `y_k ~ N(0, I_3)`; `z ~ p(z | y, M)`, a diagonal
@@ -48,12 +49,8 @@ class KeyedMemory(keras.layers.Layer):
     """
 
     term_names = ("kl_z", "kl_y")
-    # A mean has no order.
-    depends_on_order = False
     # Cells and mean codes are no latents.
     rows_are_latents = False
-    # Training writes every memory: that of nothing is never seen.
-    prior_is_trained = False
 
     def __init__(
         self,
@@ -68,8 +65,6 @@ class KeyedMemory(keras.layers.Layer):
         check_sizes(
             code_size=code_size, latent_size=latent_size, num_reads=num_reads
         )
-        # Divergences need more than half precision.
-        kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.code_size = code_size
         self.latent_size = latent_size
@@ -96,23 +91,15 @@ class KeyedMemory(keras.layers.Layer):
         self.posterior_head.build((None, None, self.code_size))
         self.built = True
 
+    @abc.abstractmethod
     def write_mean(self, code: Any) -> dict[str, Any]:
         """The memory of episodes with these mean codes, `[B, code_size]`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def latent_prior(
         self, memory: dict[str, Any], keys: Any
     ) -> DiagonalGaussian:
         """p(z | y, M), `[B, Q, latent_size]`, of keys `[B, Q, K, 3]`."""
-        raise NotImplementedError
-
-    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
-        """The memory as it is: reads need no more of it."""
-        return memory
-
-    def rows(self, memory: dict[str, Any]) -> Any:
-        """The memory as rows for display, `[B, rows, numbers]`."""
-        raise NotImplementedError
 
     def prior(self, batch_size: Any) -> dict[str, Any]:
         """The memory of an empty episode, for each of B."""
@@ -138,18 +125,12 @@ class KeyedMemory(keras.layers.Layer):
         Returns:
             The memory, a dict of tensors with leading axis B.
         """
-        del seed, training
         codes = ops.cast(codes, self.compute_dtype)
         if weights is None:
             return self.write_mean(ops.mean(codes, axis=1))
         weights = ops.cast(weights, self.compute_dtype)[..., None]
         count = ops.maximum(ops.sum(weights, axis=1), 1e-12)
         return self.write_mean(ops.sum(weights * codes, axis=1) / count)
-
-    def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
-        """The memory itself: it is a point."""
-        del seed
-        return memory
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean latents of p(z | y, M) at the mean keys of codes `[B, Q, C]`.
@@ -168,6 +149,7 @@ class KeyedMemory(keras.layers.Layer):
         memory: dict[str, Any],
         seed: Any,
         training: bool = False,
+        weights: Any = None,
     ) -> Draw:
         """Draws y and z as the bound needs them.
 
@@ -281,14 +263,3 @@ class KeyedMemory(keras.layers.Layer):
     def _heads(self, keys: Any) -> Any:
         shape = ops.shape(keys)[:2]
         return ops.reshape(keys, (*shape, self.num_reads, KEY_SIZE))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            code_size=self.code_size,
-            latent_size=self.latent_size,
-            num_reads=self.num_reads,
-            hidden_size=self.hidden_size,
-            activation=self.activation,
-        )
-        return config

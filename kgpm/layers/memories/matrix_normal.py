@@ -1,4 +1,4 @@
-"""What the memories with a density have in common."""
+"""A memory with a matrix-normal density, the base of those that are drawn."""
 
 import math
 from typing import Any
@@ -9,6 +9,7 @@ from keras import ops
 from kgpm.errors import UserError
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
+from kgpm.layers.memories.memory import Memory
 from kgpm.ops import kl_matrix_normal
 from kgpm.ops import normal
 from kgpm.ops import sample_matrix_normal
@@ -17,7 +18,7 @@ from kgpm.ops import sample_matrix_normal
 _LOG_VARIANCE_RANGE = (-12.0, 12.0)
 
 
-class MatrixNormalMemory(keras.layers.Layer):
+class MatrixNormalMemory(Memory):
     """Base of the memories `M ~ MN(R, U, I)` of K x C numbers.
 
     The prior is `MN(R0, u0 I, I)` with R0 and ln u0 learned; codes are
@@ -37,8 +38,6 @@ class MatrixNormalMemory(keras.layers.Layer):
         UserError: sizes below 1, or noise that is not positive.
     """
 
-    # A row is what a decoder takes.
-    rows_are_latents = True
     # Every write starts from the prior.
     prior_is_trained = True
 
@@ -59,9 +58,6 @@ class MatrixNormalMemory(keras.layers.Layer):
                 f"Expected observation_noise between {least:.2g} and "
                 f"{most:.3g}, received {observation_noise:g}."
             )
-        # Half precision has no Cholesky factorisation, so the algebra keeps
-        # its own dtype under every policy.
-        kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.memory_size = memory_size
         self.code_size = code_size
@@ -102,9 +98,7 @@ class MatrixNormalMemory(keras.layers.Layer):
             )
         self.built = True
 
-    @property
-    def memory_floats(self) -> int:
-        """How many numbers the memory of one episode holds."""
+    def memory_floats(self, episode_length: int) -> int:
         return self.memory_size * (self.code_size + self.memory_size)
 
     @property
@@ -122,7 +116,6 @@ class MatrixNormalMemory(keras.layers.Layer):
         return ops.exp(ops.clip(self.memory_log_variance, *_LOG_VARIANCE_RANGE))
 
     def prior(self, batch_size: Any) -> dict[str, Any]:
-        """The memory before anything was written, for each of B episodes."""
         identity = ops.eye(self.memory_size, dtype=self.compute_dtype)
         memory = {
             "mean": ops.convert_to_tensor(self.memory_mean),
@@ -134,7 +127,6 @@ class MatrixNormalMemory(keras.layers.Layer):
         }
 
     def kl(self, memory: dict[str, Any]) -> Any:
-        """KL of the written memory from its prior, `[B]` in nats."""
         prior = self.prior(ops.shape(memory["mean"])[0])
         return kl_matrix_normal(
             memory["mean"],
@@ -142,14 +134,6 @@ class MatrixNormalMemory(keras.layers.Layer):
             prior["mean"],
             prior["covariance"],
         )
-
-    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
-        """The memory as it is: reads need no more of it."""
-        return memory
-
-    def rows(self, memory: dict[str, Any]) -> Any:
-        """The memory as rows for display, `[B, K, C]`."""
-        return memory["mean"]
 
     def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
         """M drawn from MN(R, U, I), one for each episode.
@@ -163,20 +147,3 @@ class MatrixNormalMemory(keras.layers.Layer):
             return memory
         noise = normal(ops.shape(mean), seed, self.compute_dtype)
         return {"mean": sample_matrix_normal(mean, memory["covariance"], noise)}
-
-    def weights_of(self, codes: Any, weights: Any) -> Any:
-        """Weights `[B, T]` as a tensor, by default all 1."""
-        if weights is None:
-            return ops.ones(ops.shape(codes)[:2], self.compute_dtype)
-        return ops.cast(weights, self.compute_dtype)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            code_size=self.code_size,
-            observation_noise=self.observation_noise,
-            learn_observation_noise=self.learn_observation_noise,
-            learn_prior=self.learn_prior,
-        )
-        return config

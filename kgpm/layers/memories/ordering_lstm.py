@@ -4,11 +4,12 @@ from typing import Any
 
 import keras
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class OrderingLSTM(keras.layers.Layer):
+class OrderingLSTM(Configured, keras.layers.Layer):
     """Two bidirectional LSTM layers over the T codes of an episode.
 
     The published GPM code holds this for ordering the writes. It breaks
@@ -47,6 +48,8 @@ class OrderingLSTM(keras.layers.Layer):
                     dtype=self.dtype_policy,
                     name=f"lstm_{i}",
                 ),
+                # Its own policy would round what passes it.
+                dtype=self.dtype_policy,
                 name=f"bidirectional_{i}",
             )
             for i in range(2)
@@ -62,8 +65,3 @@ class OrderingLSTM(keras.layers.Layer):
         for layer in self.layers:
             codes = layer(codes, mask=mask)
         return codes
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(code_size=self.code_size)
-        return config

@@ -5,23 +5,25 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgpm.errors import UserError
 from kgpm.errors import check_choice
+from kgpm.errors import check_goes_with
+from kgpm.errors import check_not_negative
 from kgpm.errors import check_sizes
 from kgpm.layers.memories.categorical_read import CategoricalRead
-from kgpm.layers.memories.draw import Draw
+from kgpm.layers.memories.memory import Draw
+from kgpm.layers.memories.memory import Memory
 from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.ops import fill_slots
-from kgpm.ops import normal
 from kgpm.ops import square_distances
 from kgpm.ops import transpose
+from kgpm.ops import with_noise
 
 # Lloyd steps of a write whose codes must share slots.
 _WRITE_STEPS = 3
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class SlotMemory(keras.layers.Layer):
+class SlotMemory(Memory):
     """K slots of a code each, written without an address.
 
     A write puts each code into a slot of its own while there are enough, and
@@ -46,20 +48,18 @@ class SlotMemory(keras.layers.Layer):
         read: `categorical` or `softmax`.
         write_noise: standard deviation of the noise on written codes in
             training, a regulariser; none at inference.
-        beta: where the inverse temperature of a softmax read starts.
-        hidden_size: units of the networks of a categorical read.
+        beta: where the inverse temperature of `read="softmax"` starts; 4 by
+            default.
+        hidden_size: units of the networks of `read="categorical"`; 128 by
+            default.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
         UserError: sizes below 1, an unknown read, or numbers out of range.
     """
 
-    # A row is what a decoder takes.
-    rows_are_latents = True
-    # The memory to which nothing was written has no weights.
-    prior_is_trained = False
-    depends_on_order = False
     streams = True
+    leaves_each_out = True
 
     def __init__(
         self,
@@ -67,46 +67,41 @@ class SlotMemory(keras.layers.Layer):
         code_size: int,
         observation_noise: float = 0.5,
         read: str = "categorical",
-        write_noise: float = 0.0,
-        beta: float = 4.0,
-        hidden_size: int = 128,
+        write_noise: float = 0.5,
+        beta: float | None = None,
+        hidden_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         check_sizes(memory_size=memory_size, code_size=code_size)
         check_choice("read", read, ("categorical", "softmax"))
-        if write_noise < 0.0:
-            raise UserError(
-                f"Expected write_noise of at least 0, received {write_noise}."
-            )
-        # Distances to slots need more than half precision.
-        kwargs.setdefault("dtype", "float32")
+        check_not_negative(write_noise=write_noise)
+        softmax = read == "softmax"
+        check_goes_with("read='softmax'", softmax, beta=beta)
+        check_goes_with(
+            "read='categorical'", not softmax, hidden_size=hidden_size
+        )
         super().__init__(**kwargs)
         self.memory_size = memory_size
         self.code_size = code_size
-        self.observation_noise = observation_noise
-        self.read_name = read
         self.write_noise = write_noise
-        self.beta = beta
-        self.hidden_size = hidden_size
         sizes = (memory_size, code_size, observation_noise)
         options = {"dtype": self.dtype_policy, "name": "reading"}
-        if read == "categorical":
-            self.reading = CategoricalRead(*sizes, hidden_size, **options)
+        self.reading: CategoricalRead | SoftmaxRead
+        if softmax:
+            self.reading = SoftmaxRead(
+                *sizes, 4.0 if beta is None else beta, **options
+            )
         else:
-            self.reading = SoftmaxRead(*sizes, beta, **options)
+            self.reading = CategoricalRead(
+                *sizes, 128 if hidden_size is None else hidden_size, **options
+            )
+        self.term_names = self.reading.term_names
 
     def build(self, input_shape: tuple | None = None) -> None:
         self.reading.build()
         self.built = True
 
-    @property
-    def term_names(self) -> tuple[str, ...]:
-        """Names of the divergences that a read costs."""
-        return self.reading.term_names
-
-    @property
-    def memory_floats(self) -> int:
-        """How many numbers the memory of one episode holds."""
+    def memory_floats(self, episode_length: int) -> int:
         return self.memory_size * (self.code_size + 1)
 
     @property
@@ -141,12 +136,9 @@ class SlotMemory(keras.layers.Layer):
             The memory, `{"mean": [B, K, C], "count": [B, K]}`.
         """
         codes = ops.cast(codes, self.compute_dtype)
-        if weights is None:
-            weights = ops.ones(ops.shape(codes)[:2])
-        weights = ops.cast(weights, self.compute_dtype)
-        if training and self.write_noise > 0.0:
-            noise = normal(ops.shape(codes), seed, self.compute_dtype)
-            codes = codes + self.write_noise * noise
+        weights = self.weights_of(codes, weights)
+        if training:
+            codes = with_noise(codes, self.write_noise, seed)
         mean, count = fill_slots(codes, weights, self.memory_size, _WRITE_STEPS)
         return {"mean": mean, "count": count}
 
@@ -173,21 +165,9 @@ class SlotMemory(keras.layers.Layer):
         own = ops.cast(own, self.compute_dtype)
         return {**memory, "count": ops.maximum(count - own, 0.0)}
 
-    def recall(self, memory: dict[str, Any]) -> dict[str, Any]:
-        """The memory as reads want it: as it is."""
-        return memory
-
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean read-out: `[B, Q, C]` to `[B, Q, C]`."""
         return self.reading.read(ops.cast(codes, self.compute_dtype), memory)
-
-    def rows(self, memory: dict[str, Any]) -> Any:
-        """The memory as rows for display, `[B, K, C]`."""
-        return memory["mean"]
-
-    def draw(self, memory: dict[str, Any], seed: Any) -> dict[str, Any]:
-        """The memory as it is, which is a point."""
-        return memory
 
     def sample(
         self,
@@ -195,9 +175,9 @@ class SlotMemory(keras.layers.Layer):
         memory: dict[str, Any],
         seed: Any,
         training: bool = False,
+        weights: Any = None,
     ) -> Draw:
         """Draws read-outs as the bound needs them; see the read's `sample`."""
-        del training
         codes = ops.cast(codes, self.compute_dtype)
         return self.reading.sample(codes, memory, seed)
 
@@ -206,10 +186,6 @@ class SlotMemory(keras.layers.Layer):
     ) -> Any:
         """Codes drawn without an image: `[B, num_samples, C]`."""
         return self.reading.sample_prior(memory, num_samples, seed)
-
-    def latents_of(self, codes: Any) -> Any:
-        """Latents of codes `[B, Q, C]` without a memory: the codes."""
-        return codes
 
     def latent_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
         """What a mean read adds to the energy, `[B, Q]`; see the read's."""
@@ -279,19 +255,6 @@ class SlotMemory(keras.layers.Layer):
             "mean": ops.cast(mean, self.compute_dtype),
             "count": ops.cast(count, self.compute_dtype),
         }
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            code_size=self.code_size,
-            observation_noise=self.observation_noise,
-            read=self.read_name,
-            write_noise=self.write_noise,
-            beta=self.beta,
-            hidden_size=self.hidden_size,
-        )
-        return config
 
 
 def _statistics(count: Any, total: Any) -> Any:

@@ -6,9 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
-from kgpm.layers.memories.draw import Draw
+from kgpm.layers.memories.memory import Draw
 from kgpm.ops import IMPOSSIBLE
 from kgpm.ops import kl_diagonal_standard
 from kgpm.ops import log_density_diagonal
@@ -22,7 +23,7 @@ _LOG_VARIANCE_RANGE = (-10.0, 4.0)
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class SoftmaxRead(keras.layers.Layer):
+class SoftmaxRead(Configured, keras.layers.Layer):
     """Codes `softmax(beta w) M + s e` of a Gaussian address w.
 
         p(w) = N(0, I_K),   q(w | x, M) = N(gamma r, diag(v)),
@@ -152,13 +153,3 @@ class SoftmaxRead(keras.layers.Layer):
         codes = self._mix(w, memory)
         noise = normal(ops.shape(codes), seed, self.compute_dtype)
         return codes + self.observation_noise * noise
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            memory_size=self.memory_size,
-            code_size=self.code_size,
-            observation_noise=self.observation_noise,
-            beta=self.beta,
-        )
-        return config

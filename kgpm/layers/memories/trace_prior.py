@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
@@ -21,7 +22,7 @@ _EPSILON = 1e-3
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TracePrior(keras.layers.Layer):
+class TracePrior(Configured, keras.layers.Layer):
     """Convolutions from the stacked traces of a read to `p(z | traces)`.
 
     Valid convolutions with EvoNormS0 between them, the first with
@@ -125,13 +126,3 @@ class TracePrior(keras.layers.Layer):
         return DiagonalGaussian.of(
             self.output_layer(hidden), least_scale=LEAST_PRIOR_SCALE
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            window_size=self.window_size,
-            channels=self.channels,
-            latent_size=self.latent_size,
-            width=self.width,
-        )
-        return config

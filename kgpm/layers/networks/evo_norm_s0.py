@@ -5,11 +5,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class EvoNormS0(keras.layers.Layer):
+class EvoNormS0(Configured, keras.layers.Layer):
     """`x sigmoid(v x) / sqrt(var_group(x) + epsilon) gamma + beta`.
 
     The nonlinearity is part of it: no activation belongs after it. Variances
@@ -83,11 +84,6 @@ class EvoNormS0(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(groups=self.groups, epsilon=self.epsilon)
-        return config
 
 
 def _default_groups(channels: int) -> int:

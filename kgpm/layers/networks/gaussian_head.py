@@ -7,8 +7,10 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import check_positive
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import build_chain
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.ops import normal
 
@@ -48,7 +50,7 @@ class DiagonalGaussian(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GaussianHead(keras.layers.Layer):
+class GaussianHead(Configured, keras.layers.Layer):
     """A small dense network that predicts a diagonal Gaussian.
 
     The same scale (`DiagonalGaussian.of`) is drawn with and charged for.
@@ -89,10 +91,6 @@ class GaussianHead(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.size = size
-        self.hidden_size = hidden_size
-        self.num_hidden = num_hidden
-        self.activation = activation
-        self.spectral = spectral
         self.initial_scale = initial_scale
         policy = self.dtype_policy
         kind = SpectralDense if spectral else keras.layers.Dense
@@ -110,33 +108,14 @@ class GaussianHead(keras.layers.Layer):
         )
 
     def build(self, input_shape: tuple) -> None:
-        shape = input_shape
-        for layer in self.hidden:
-            layer.build(shape)
-            shape = (*input_shape[:-1], self.hidden_size)
-        self.output_layer.build(shape)
+        build_chain([*self.hidden, self.output_layer], input_shape)
         self.built = True
 
     def call(
         self, features: Any, training: bool | None = None
     ) -> DiagonalGaussian:
         for layer in self.hidden:
-            if self.spectral:
-                features = layer(features, training=training)
-            else:
-                features = layer(features)
+            features = layer(features, training=training)
         return DiagonalGaussian.of(
             self.output_layer(features), self.initial_scale
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            size=self.size,
-            hidden_size=self.hidden_size,
-            num_hidden=self.num_hidden,
-            activation=self.activation,
-            spectral=self.spectral,
-            initial_scale=self.initial_scale,
-        )
-        return config

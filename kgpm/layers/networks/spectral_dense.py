@@ -5,12 +5,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
+
 # Power iterations when the layer is made; one more for each training call.
 _FIRST_ITERATIONS = 15
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class SpectralDense(keras.layers.Layer):
+class SpectralDense(Configured, keras.layers.Layer):
     """`activation(x W / sigma(W) + b)`, sigma the largest singular value of W.
 
     The kernel stays free and the division is part of the function, so that
@@ -81,14 +83,6 @@ class SpectralDense(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-1], self.units)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            units=self.units,
-            activation=keras.activations.serialize(self.activation),
-        )
-        return config
 
 
 def _unit(vector: Any) -> Any:

@@ -9,6 +9,9 @@ from kgpm.errors import UserError
 from kgpm.errors import check_choice
 from kgpm.errors import check_sizes
 from kgpm.layers.networks.batch_normalization import BatchNormalization
+from kgpm.layers.networks.blocks import build_chain
+from kgpm.layers.networks.blocks import call_chain
+from kgpm.layers.networks.image_networks import Encoder
 from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 
@@ -16,7 +19,7 @@ _STAGES = 4
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TemporalShiftResNet(keras.layers.Layer):
+class TemporalShiftResNet(Encoder):
     """TSM-ResNet18: each image is encoded in sight of its neighbours.
 
     Four stages of basic blocks with width, 2, 4 and 8 times as many channels,
@@ -53,7 +56,6 @@ class TemporalShiftResNet(keras.layers.Layer):
     2019; as the encoder: Ramapuram et al., "Kanerva++", ICLR 2021.
     """
 
-    # Whether a code depends on the other images of an episode.
     mixes_images = True
 
     def __init__(
@@ -73,10 +75,7 @@ class TemporalShiftResNet(keras.layers.Layer):
             check_sizes(code_size=code_size)
         super().__init__(**kwargs)
         self.image_shape = shape
-        self.width = width
-        self.num_blocks = num_blocks
         self.stem = stem
-        self.shift_fraction = shift_fraction
         features = width * 2 ** (_STAGES - 1)
         self.code_size = features if code_size is None else code_size
         self.has_head = self.code_size != features
@@ -95,8 +94,10 @@ class TemporalShiftResNet(keras.layers.Layer):
         )
         self.stem_norm = BatchNormalization(dtype=policy, name="stem_norm")
         # After a ReLU zeros are as good as the minus infinity of a pooling.
-        self.pool_padding = keras.layers.ZeroPadding2D(1, dtype=policy)
-        self.pool = keras.layers.MaxPooling2D(3, strides=2, dtype=policy)
+        self.pool = [
+            keras.layers.ZeroPadding2D(1, dtype=policy),
+            keras.layers.MaxPooling2D(3, strides=2, dtype=policy),
+        ][: 2 * large]
         self.blocks = [
             TemporalShiftBlock(
                 width * 2**stage,
@@ -114,16 +115,9 @@ class TemporalShiftResNet(keras.layers.Layer):
         self._check_sides()
 
     def build(self, input_shape: tuple | None = None) -> None:
-        height, width, channels = self.image_shape
-        border = 2 * self.stem_padding.padding[0][0]
-        self.stem_convolution.build(
-            (None, height + border, width + border, channels)
-        )
-        shape = (None, *self._stem_sides(), self.width)
-        self.stem_norm.build(shape)
-        for block in self.blocks:
-            block.build(shape)
-            shape = block.compute_output_shape(shape)
+        stem = [self.stem_padding, self.stem_convolution, self.stem_norm]
+        shape = (None, *self.image_shape)
+        shape = build_chain([*stem, *self.pool, *self.blocks], shape)
         if self.has_head:
             self.head.build((None, None, shape[-1]))
         self.built = True
@@ -136,8 +130,7 @@ class TemporalShiftResNet(keras.layers.Layer):
         hidden = self.stem_convolution(self.stem_padding(hidden))
         present = None if weights is None else ops.reshape(weights, (-1,))
         hidden = ops.relu(self.stem_norm(hidden, present, training=training))
-        if self.stem == "standard":
-            hidden = self.pool(self.pool_padding(hidden))
+        hidden = call_chain(self.pool, hidden)
         for block in self.blocks:
             hidden = block(
                 hidden, length=length, weights=weights, training=training
@@ -168,15 +161,3 @@ class TemporalShiftResNet(keras.layers.Layer):
                 f"stem={self.stem!r}, received {self.image_shape[0]} x "
                 f"{self.image_shape[1]}: take {advice}."
             )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            width=self.width,
-            num_blocks=self.num_blocks,
-            stem=self.stem,
-            shift_fraction=self.shift_fraction,
-        )
-        return config

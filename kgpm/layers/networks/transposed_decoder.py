@@ -1,16 +1,18 @@
 """A plain stack of transposed convolutions, from a vector to a map."""
 
 import itertools
+import math
 from typing import Any
 
 import keras
-from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import Chain
+from kgpm.layers.networks.blocks import TransposedConvolution
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
+from kgpm.layers.networks.image_networks import Decoder
 from kgpm.layers.networks.image_sizes import check_image_shape
-from kgpm.layers.networks.transposed_convolution import TransposedConvolution
 
 # Side -> (kernel, stride) of each layer: 1-4-10-13-28, 1-5-12-15-32 and
 # 1-7-11-25-29-60-63-64.
@@ -57,7 +59,7 @@ def _grow(kernels: tuple, strides: tuple) -> int:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TransposedDecoder(keras.layers.Layer):
+class TransposedDecoder(Chain, Decoder):
     """Transposed convolutions with EvoNormS0 between them.
 
     The first layer has `4 width` channels and each after it half as many; the
@@ -70,9 +72,6 @@ class TransposedDecoder(keras.layers.Layer):
         num_parameters: channels of the output.
         width: a quarter of the first layer's channels; 64 as published.
         **kwargs: of `keras.layers.Layer`.
-
-    Call arguments:
-        codes: `[..., code_size]`.
 
     Returns:
         `[..., H, W, num_parameters]`.
@@ -96,10 +95,7 @@ class TransposedDecoder(keras.layers.Layer):
             code_size=code_size, num_parameters=num_parameters, width=width
         )
         super().__init__(**kwargs)
-        self.image_shape = shape
-        self.code_size = code_size
-        self.num_parameters = num_parameters
-        self.width = width
+        self.element_shape = (code_size,)
         vertical = transposed_layers(shape[0])
         horizontal = transposed_layers(shape[1])
         if len(vertical) != len(horizontal):
@@ -112,59 +108,23 @@ class TransposedDecoder(keras.layers.Layer):
         channels = [max(4 * width >> i, 1) for i in range(count - 1)]
         channels.append(num_parameters)
         # On a single pixel a transposed convolution is a dense layer.
-        self.first_map = (vertical[0][0], horizontal[0][0], channels[0])
-        self.stem = keras.layers.Dense(
-            self.first_map[0] * self.first_map[1] * self.first_map[2],
-            dtype=policy,
-            name="stem",
-        )
-        self.norms = [
-            EvoNormS0(dtype=policy, name=f"norm_{i}") for i in range(count - 1)
+        first = (vertical[0][0], horizontal[0][0], channels[0])
+        chain = [
+            keras.layers.Dense(math.prod(first), dtype=policy, name="stem"),
+            keras.layers.Reshape(first, dtype=policy),
         ]
-        self.upsamplings = [
-            _upsampling(
-                channels[i],
-                (vertical[i][0], horizontal[i][0]),
-                vertical[i][1],
-                dtype=policy,
-                name=f"upsampling_{i}",
-            )
-            for i in range(1, count)
-        ]
-
-    def build(self, input_shape: tuple | None = None) -> None:
-        self.stem.build((None, self.code_size))
-        shape = (None, *self.first_map)
-        for norm, upsampling in zip(self.norms, self.upsamplings, strict=True):
-            norm.build(shape)
-            upsampling.build(shape)
-            shape = upsampling.compute_output_shape(shape)
-        self.built = True
-
-    def call(self, codes: Any) -> Any:
-        leading = ops.shape(codes)[:-1]
-        hidden = self.stem(ops.reshape(codes, (-1, self.code_size)))
-        hidden = ops.reshape(hidden, (-1, *self.first_map))
-        for norm, upsampling in zip(self.norms, self.upsamplings, strict=True):
-            hidden = upsampling(norm(hidden))
-        return ops.reshape(hidden, (*leading, *hidden.shape[1:]))
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (
-            *input_shape[:-1],
-            *self.image_shape[:2],
-            self.num_parameters,
-        )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=self.image_shape,
-            code_size=self.code_size,
-            num_parameters=self.num_parameters,
-            width=self.width,
-        )
-        return config
+        for i in range(1, count):
+            chain += [
+                EvoNormS0(dtype=policy, name=f"norm_{i - 1}"),
+                _upsampling(
+                    channels[i],
+                    (vertical[i][0], horizontal[i][0]),
+                    vertical[i][1],
+                    dtype=policy,
+                    name=f"upsampling_{i}",
+                ),
+            ]
+        self.chain = chain
 
 
 def _upsampling(

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from kgpm.data import get_corruption
 from kgpm.errors import UserError
 from kgpm.serving.demo import answers
 from kgpm.serving.demo import images as demo_images
@@ -145,9 +146,9 @@ class DemoEvents:
         """The slider of a corruption's level, for another kind."""
         if kind == demo_images.NO_CORRUPTION:
             return gr.update(visible=False)
-        found = demo_images.level_of(kind, self.model.image_shape)
+        found = get_corruption(kind).level_of(self.model.image_shape)
         return gr.update(
-            label=found.label,
+            label=f"Level: {found.label}",
             minimum=found.lowest,
             maximum=found.highest,
             step=found.step,

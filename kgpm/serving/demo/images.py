@@ -5,36 +5,17 @@ import binascii
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from kgpm.data import get_corruption
 from kgpm.data import load_images
-from kgpm.data.noises import default_level
-from kgpm.data.noises import make_corruption
+from kgpm.data import make_corruption
 from kgpm.errors import UserError
 
 NUM_EXAMPLES = 40
 NO_CORRUPTION = "none"
-
-
-class Level(NamedTuple):
-    """What the level of a corruption may be.
-
-    Attributes:
-        label: what it means, with its unit.
-        lowest: the least level.
-        highest: the largest one.
-        step: between two levels.
-        default: the level that a user finds.
-    """
-
-    label: str
-    lowest: float
-    highest: float
-    step: float
-    default: float
 
 
 def example_images(shape: Sequence[int], *, binary: bool) -> np.ndarray:
@@ -109,28 +90,6 @@ def image_of_drawing(
     return _pixels(_fit(np.rint(opaque).astype(np.uint8), shape), binary)
 
 
-def level_of(kind: str, shape: Sequence[int]) -> Level:
-    """What the level of a kind of corruption may be.
-
-    Args:
-        kind: a key of `kgpm.data.CORRUPTIONS`.
-        shape: `(H, W, C)`.
-
-    Raises:
-        UserError: for an unknown kind.
-    """
-    default = default_level(kind, tuple(shape))
-    label, lowest, highest, step = {
-        "salt_and_pepper": ("share of pixels", 0.0, 1.0, 0.01),
-        "block": ("side, pixels", 0.0, float(min(shape[:2])), 1.0),
-        "rotate": ("largest angle, degrees", 0.0, 180.0, 1.0),
-        "gaussian": ("standard deviation, white being 1", 0.0, 2.0, 0.05),
-        "speckle": ("standard deviation, white being 1", 0.0, 2.0, 0.05),
-        "poisson": ("photons of a white pixel", 0.5, 64.0, 0.5),
-    }[kind]
-    return Level(f"Level: {label}", lowest, highest, step, default)
-
-
 def corrupt(
     images: np.ndarray, kind: str, level: float, seed: int, *, binary: bool
 ) -> np.ndarray:
@@ -139,7 +98,7 @@ def corrupt(
     Args:
         images: `[N, H, W, C]`.
         kind: a key of `kgpm.data.CORRUPTIONS`, or `NO_CORRUPTION`.
-        level: see `level_of`.
+        level: see `kgpm.data.corruptions`.
         seed: of the draws.
         binary: whether pixels are 0 or 1: the threshold is one half.
 
@@ -153,7 +112,9 @@ def corrupt(
         return images
     corruption = make_corruption(kind, level, binary=binary)
     found = corruption(tf.constant(images), seed).numpy()
-    return (found >= 0.5).astype("float32") if binary else found
+    if binary and not get_corruption(kind).keeps_binary:
+        return (found >= 0.5).astype("float32")
+    return found
 
 
 def _decode_file(path: Path) -> np.ndarray:

@@ -36,7 +36,7 @@ class ImageLogger(keras.callbacks.Callback):
             always have some.
         num_steps: reads and generation steps.
         num_rows: images denoised, and samples generated.
-        threshold: see `MemoryModel.denoise`.
+        threshold: see `LatentModel.denoise`.
         seed: of corruption and generation.
 
     Raises:
@@ -93,11 +93,11 @@ class ImageLogger(keras.callbacks.Callback):
                 "read": model.read(images, memory),
                 "denoised": model.denoise(queries, memory, **options),
             }
-            if model.has_prior:
+            if model.memory.has_prior:
                 parts["generated"] = model.generate(
                     memory, num_samples=self._num_rows, seed=seed, **options
                 )
-            return parts, model.diagnostics(images, memory)
+            return parts, model.memory.diagnostics(model.encode(images), memory)
 
         self._compute = compute
         self._writer = tf.summary.create_file_writer(str(self._log_dir))
