@@ -104,7 +104,8 @@ MODEL = (
          {("gpm",): "ridge"}, "How the memory's pseudo-inverse is computed."),
     Flag("solver_iterations", "integer", {("gpm",): None},
          "Iterations of an iterative solver.", unset="the solver's own number",
-         goes_with={"solver": ("newton", "hyperpower")}, least=1),
+         goes_with={"solver": ("newton", "hyperpower", "reference")},
+         least=1),
     Flag("read_ridge", ("bayes", "tiny"), {("gpm",): "bayes"},
          "Ridge of the read inside the bound: the observation noise's (the "
          "posterior mean) or a numerical one (a projection).",

@@ -119,10 +119,12 @@ def make_model(
             make(layers.BlockMemory, "matched"), name="memory"
         )
     else:
-        grid_shape = getattr(encoder, "grid_shape", None)
+        grid_shape = None
+        if isinstance(encoder, layers.GridEncoder):
+            grid_shape = encoder.grid_shape
         memory = make(kind, "memory", encoder=encoder, grid_shape=grid_shape)
     parts = {"encoder": encoder, "memory": memory, "decoder": decoder}
-    if getattr(memory, "encoder", None) is encoder:
+    if isinstance(memory, layers.ImageMemory):
         # The model takes it from there.
         del parts["encoder"]
     of_the_model = {

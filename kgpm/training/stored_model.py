@@ -67,9 +67,9 @@ def load_model(
         # else, and none of it says which file it was.
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path} could not be read as a model of this package "
-            f"({type(error).__name__}: {reason}): use the other checkpoint or "
-            "train again"
+            f"{path} could not be read as a model of this version of the "
+            f"package ({type(error).__name__}: {reason}): it is damaged, or of "
+            "an earlier version; use the other checkpoint or train again"
         ) from error
     if not isinstance(model, kgpm.models.BoundModel):
         raise UserError(
