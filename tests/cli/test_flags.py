@@ -162,7 +162,7 @@ REFUSED = {
     ),
     "a default's": (
         ["--solver_iterations=5"],
-        "with --solver=newton or hyperpower only",
+        "with --solver=newton or hyperpower or reference only",
         "received --solver=ridge",
     ),
     "one of two's": (
