@@ -16,9 +16,9 @@ quiet.import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
-from kgpm import models  # noqa: E402
-from kgpm.cli import flags  # noqa: E402
-from kgpm.cli.main import parse  # noqa: E402
+from kgpm.cli.main import training_flags  # noqa: E402
+from kgpm.cli.parts import make_model  # noqa: E402
+from kgpm.evaluation import importance_weighted_bounds  # noqa: E402
 
 CONFIGS = ("configs/vma_omniglot.cfg", "configs/vma_omniglot_cpu.cfg")
 _SAMPLES = 1000
@@ -42,15 +42,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def row(path: str, arguments: argparse.Namespace) -> tuple[str, ...]:
-    values = flags.FlagValues()
-    flags.define_train_flags(values)
-    parse(values, [f"--flagfile={path}", "--model_dir=unused"])
-    constructor = models.get(values.model)
+    values = training_flags(f"--flagfile={path}", "--model_dir=unused")
     size = arguments.image_size
-    model = constructor(
-        image_shape=(size, size, 1),
-        **flags.model_arguments(values, constructor),
-    )
+    model = make_model(values, (size, size, 1))
     model.compile("adam")
     shape = [values.batch_size, values.episode_length, size, size, 1]
     images = tf.round(tf.random.stateless_uniform(shape, seed=[0, 0]))
@@ -62,7 +56,9 @@ def row(path: str, arguments: argparse.Namespace) -> tuple[str, ...]:
     memory = model.write(images)
     score = timing.seconds(
         tf.function(
-            lambda: model.log_likelihood(images, memory, arguments.samples)
+            lambda: importance_weighted_bounds(
+                model, images, memory, arguments.samples
+            )
         ),
         arguments.repeats,
     )

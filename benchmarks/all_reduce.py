@@ -19,9 +19,8 @@ quiet.import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
-from kgpm import models  # noqa: E402
-from kgpm.cli import flags  # noqa: E402
-from kgpm.cli.main import parse  # noqa: E402
+from kgpm.cli.main import training_flags  # noqa: E402
+from kgpm.cli.parts import make_model  # noqa: E402
 from kgpm.data.sources import get_source  # noqa: E402
 
 CONFIGS = (
@@ -51,23 +50,11 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def make_model(values: flags.FlagValues) -> Any:
+def row(config: str, arguments: argparse.Namespace) -> list[str]:
+    values = training_flags("--model_dir=unused", f"--flagfile={config}")
     source = get_source(values.dataset)
     size = values.image_size or source.image_size
-    constructor = models.get(values.model)
-    arguments = flags.model_arguments(values, constructor)
-    if "data_variance" in arguments:
-        # Only a factor of the loss.
-        arguments["data_variance"] = 0.1
-    shape = (size, size, values.channels or source.channels)
-    return constructor(image_shape=shape, **arguments)
-
-
-def row(config: str, arguments: argparse.Namespace) -> list[str]:
-    values = flags.FlagValues()
-    flags.define_train_flags(values)
-    parse(values, ["--model_dir=unused", f"--flagfile={config}"])
-    model = make_model(values)
+    model = make_model(values, (size, size, values.channels or source.channels))
     length = values.episode_length
 
     def terms(images: Any) -> Any:

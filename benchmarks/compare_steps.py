@@ -8,7 +8,6 @@ they decode twice. The images are noise of the right kind.
 """
 
 import argparse
-import inspect
 import statistics
 import time
 from typing import Any
@@ -21,9 +20,9 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
-from kgpm import models  # noqa: E402
-from kgpm.layers import DECODERS  # noqa: E402
-from kgpm.layers import ENCODERS  # noqa: E402
+from kgpm.cli import flags  # noqa: E402
+from kgpm.cli.main import training_flags  # noqa: E402
+from kgpm.cli.parts import make_model  # noqa: E402
 
 _AUTOENCODER = "autoencoder_weight"
 
@@ -34,17 +33,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     # Those that take their networks by name.
-    choices = [
-        name
-        for name, constructor in models.MODELS.items()
-        if "encoder" in inspect.signature(constructor).parameters
-    ]
+    choices = list(flags.row("encoder").defaults)
     add("--models", nargs="+", default=("kpp", "dkm"), choices=choices)
     add("--batch_size", type=int, default=32, help="episodes")
     add("--episode_length", type=int, default=32, help="images")
     add("--image_size", type=int, default=28, help="pixels")
-    add("--encoder", default="tsm_resnet", choices=ENCODERS)
-    add("--decoder", default="transposed", choices=DECODERS)
+    add("--encoder", default="tsm_resnet", choices=flags.row("encoder").kind)
+    add("--decoder", default="transposed", choices=flags.row("decoder").kind)
     add("--width", type=int, default=64, help="channels of the networks")
     add("--repeats", type=int, default=5, help="timed steps of each")
     add("--quick", action="store_true", help="tiny: whether it runs at all")
@@ -59,18 +54,18 @@ def variants(arguments: argparse.Namespace) -> dict[str, Any]:
     size = arguments.image_size
     made = {}
     for name in arguments.models:
-        constructor = models.get(name)
-        network = {
-            "image_shape": (size, size, 1),
-            "encoder": arguments.encoder,
-            "decoder": arguments.decoder,
-            "width": arguments.width,
-        }
-        made[name] = constructor(**network)
-        parameters = inspect.signature(constructor).parameters
-        if _AUTOENCODER in parameters and parameters[_AUTOENCODER].default > 0:
+        given = [
+            "--model_dir=unused",
+            f"--model={name}",
+            f"--encoder={arguments.encoder}",
+            f"--decoder={arguments.decoder}",
+            f"--width={arguments.width}",
+        ]
+        made[name] = make_model(training_flags(*given), (size, size, 1))
+        if flags.row(_AUTOENCODER).defaults.get(name):
+            given.append(f"--{_AUTOENCODER}=0")
             label = f"{name}, no autoencoder term"
-            made[label] = constructor(**network, **{_AUTOENCODER: 0.0})
+            made[label] = make_model(training_flags(*given), (size, size, 1))
     return made
 
 

@@ -42,9 +42,9 @@ from kserve.utils.numpy_codec import from_np_dtype  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
 from kgpm.models import GPM  # noqa: E402
+from kgpm.serving import Client  # noqa: E402
 from kgpm.serving import ExportedModel  # noqa: E402
 from kgpm.serving import export_model  # noqa: E402
-from kgpm.serving.client.rest_transport import RestTransport  # noqa: E402
 from kgpm.training.stored_model import load_model  # noqa: E402
 
 NAME = "model"
@@ -143,18 +143,6 @@ def over_grpc(address: str) -> Way:
         )
         answer = InferResponse.from_grpc(stub.ModelInfer(request.to_grpc()))
         return {output.name: output.as_numpy() for output in answer.outputs}
-
-    return call
-
-
-def over_rest(address: str) -> Way:
-    transport = RestTransport(
-        address, NAME, version=None, timeout=60.0, retries=0, max_bytes=0
-    )
-
-    def call(signature: str, inputs: Arrays) -> Arrays:
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
-        return transport.predict(signature, arrays, "output")
 
     return call
 
@@ -280,7 +268,7 @@ def main() -> None:
                 "bare": bare(model),
                 "in process": exported.call,
                 "gRPC": over_grpc(grpc_address),
-                "REST": over_rest(rest),
+                "REST": Client(rest, NAME, timeout=60.0, retries=0).call,
             }
             # The search for garbage in what TensorFlow loaded takes longer
             # than a call; servers do without it too.

@@ -64,7 +64,7 @@ def padding_flops(decoder: Any) -> int:
     pair; as a plain one to four times the filters it takes more at the edges
     and where a phase has fewer taps.
     """
-    extra, shape = 0, (None, decoder.code_size)
+    extra, shape = 0, (None, *decoder.element_shape)
     for layer in decoder.chain:
         if isinstance(layer, TransposedConvolution):
             needed = 2 * math.prod(shape[1:]) * layer.filters

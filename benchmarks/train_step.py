@@ -20,7 +20,8 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from benchmarks import timing  # noqa: E402
-from kgpm import models  # noqa: E402
+from kgpm.cli import parts  # noqa: E402
+from kgpm.cli.main import training_flags  # noqa: E402
 from kgpm.data import ImageSet  # noqa: E402
 from kgpm.data import episodes  # noqa: E402
 
@@ -30,7 +31,11 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--model", default="gpm", choices=("gpm", "memory_vae", "vq_vae"))
+    add(
+        "--model",
+        default="gpm",
+        choices=("gpm", "sequential_gpm", "memory_vae", "vq_vae"),
+    )
     add("--batch_size", type=int, default=32, help="episodes")
     add("--episode_length", type=int, default=32, help="images")
     add("--image_size", type=int, default=28, help="pixels")
@@ -42,8 +47,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--width", type=int, default=16, help="channels of gpm's networks")
     add("--memory_size", type=int, default=32, help="K")
     add("--code_size", type=int, default=100, help="C")
-    add("--writer", default="direct", choices=("direct", "sequential"))
-    add("--solver", default="ridge")
+    add("--solver", default="ridge", help="of gpm")
     add(
         "--dtype_policy",
         default="float32",
@@ -62,17 +66,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def make_model(arguments: argparse.Namespace) -> Any:
     size = arguments.image_size
-    shape = (size, size, arguments.channels)
-    if arguments.model != "gpm":
-        return models.MODELS[arguments.model](image_shape=shape)
-    return models.GPM(
-        image_shape=shape,
-        memory_size=arguments.memory_size,
-        code_size=arguments.code_size,
-        likelihood=arguments.likelihood,
-        width=arguments.width,
-        writer=arguments.writer,
-        solver=arguments.solver,
+    names = ["model"]
+    if "gpm" in arguments.model:
+        names += ["memory_size", "code_size", "likelihood", "width"]
+    if arguments.model == "gpm":
+        names.append("solver")
+    given = [f"--{name}={getattr(arguments, name)}" for name in names]
+    return parts.make_model(
+        training_flags("--model_dir=unused", *given),
+        (size, size, arguments.channels),
     )
 
 
@@ -162,7 +164,6 @@ def main() -> None:
     of_gpm = (
         f"width={arguments.width}, K={arguments.memory_size}, "
         f"C={arguments.code_size}, {arguments.likelihood}, "
-        f"{arguments.writer} write, "
     )
     print(
         f"{type(model).__name__} {size}x{size}x{channels}, B={batch}, "
@@ -177,7 +178,7 @@ def main() -> None:
         ],
     )
     encoder_flops = timing.forward_flops(model.encoder, model.image_shape)
-    decoder_flops = timing.forward_flops(model.decode, (model.latent_size,))
+    decoder_flops = timing.forward_flops(model.decode, codes.shape[2:])
     # Only what the architecture needs counts as work done.
     decoder_flops -= timing.padding_flops(model.decoder)
     # The decoder may also run on the codes themselves.

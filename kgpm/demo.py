@@ -13,32 +13,22 @@ Example:
 import sys
 
 from kgpm.cli import flags
-from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
-from kgpm.cli.served_flags import check_served
-from kgpm.cli.served_flags import define_served_flags
+from kgpm.cli.served import check_served
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    define_served_flags(values)
-    integer = definers(values, "program")[1]
-    integer(
-        "port",
-        7860,
-        "TCP port to listen on.",
-        lower_bound=1,
-        upper_bound=65535,
+    port = Flag(
+        "port", "integer", 7860, "TCP port to listen on.", least=1, most=65535
     )
+    flags.define(values, "served", own=[port])
 
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be shown before TensorFlow loads."""
-    from kgpm.serving.sockets import listening_socket
-
-    check_served(values, "gradio", "demo")
-    # Gradio takes no socket.
-    listening_socket(values.host, values.port).close()
+    check_served(values, "gradio", "demo", ("port",))
 
 
 def main(values: flags.FlagValues) -> None:

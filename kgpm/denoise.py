@@ -16,48 +16,36 @@ import sys
 from typing import Any
 
 from kgpm.cli import flags
-from kgpm.cli import stored_run_flags
-from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
 from kgpm.data import CORRUPTIONS
 from kgpm.data import get_corruption
 from kgpm.data import make_corruption
 
+_LEVELS = [
+    f"{name}: {noise.level.label} ({noise.level_of((28, 28)).default:g})"
+    for name, noise in CORRUPTIONS.items()
+]
+# A row a flag.
+# fmt: off
+FLAGS = (
+    Flag("noise", tuple(CORRUPTIONS), "salt_and_pepper", "The corruption."),
+    Flag("level", "float", None,
+         "Its strength, in brackets what it is without this flag for images "
+         f"of 28 x 28 pixels. {'; '.join(_LEVELS)}.", unset="see there"),
+    Flag("block_value", "float", None,
+         "What a block is filled with, from 0 (black) to 1 (white).",
+         unset="0", goes_with={"noise": ("block",)}, least=0.0, most=1.0),
+    Flag("num_images", "integer", 512, "Images to measure.", least=1),
+    Flag("num_examples", "integer", 8, "Images in the strip.", least=1),
+)
+# fmt: on
+
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    stored_run_flags.define_stored_run_flags(
-        values, "Images to write and denoise."
-    )
-    stored_run_flags.define_reading_flags(values)
-    stored_run_flags.define_output_flag(values)
-    string, integer, _, real, _ = definers(values, "program")
-    string(
-        "noise",
-        "salt_and_pepper",
-        f"Corruption: {', '.join(CORRUPTIONS)}.",
-    )
-    levels = [
-        f"{name}: {noise.label} ({noise.for_images((28, 28)).default:g})"
-        for name, noise in CORRUPTIONS.items()
-    ]
-    real(
-        "level",
-        None,
-        "Its strength, in brackets what it is without this flag for images of "
-        f"28 x 28 pixels. {'; '.join(levels)}.",
-    )
-    real(
-        "block_value",
-        None,
-        "What a block is filled with, from 0 (black, as without this flag) to "
-        "1 (white); --noise=block only.",
-        lower_bound=0.0,
-        upper_bound=1.0,
-    )
-    integer("num_images", 512, "Images to measure.", lower_bound=1)
-    integer("num_examples", 8, "Images in the strip.", lower_bound=1)
+    flags.define(values, *flags.READING, "output", own=FLAGS)
 
 
 def main(values: flags.FlagValues) -> None:
@@ -76,8 +64,10 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.pictures import image_rows
 
     model, images = open_run(values)
-    noise = get_corruption(values.noise).for_images(model.image_shape)
-    level = noise.default if values.level is None else values.level
+    level = values.level
+    if level is None:
+        noise = get_corruption(values.noise)
+        level = noise.level_of(model.image_shape).default
     corrupt = make_corruption(
         values.noise,
         level,

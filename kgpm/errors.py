@@ -1,6 +1,7 @@
 """Mistakes of a user: one exception, and the checks of arguments that raise it.
 
 Each message is one sentence: what was expected, what was received, what to do.
+A server that does not answer is nobody's mistake: an exception of its own.
 """
 
 import difflib
@@ -15,6 +16,14 @@ class UserError(ValueError):
 
     The message is one sentence that says what was expected, what was received
     and what to do. The programs print that sentence and end with exit code 2.
+    """
+
+
+class ServingError(ConnectionError):
+    """No answer of a server: unreachable, too slow, overloaded or broken.
+
+    The same request may be answered later; what would be refused again is a
+    `UserError`. The message is one sentence.
     """
 
 

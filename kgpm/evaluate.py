@@ -12,29 +12,25 @@ Example:
 import sys
 
 from kgpm.cli import flags
-from kgpm.cli import stored_run_flags
-from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
 from kgpm.training.run_directory import RunDirectory
 
+FLAGS = (
+    Flag(
+        "num_draws",
+        "integer",
+        1,
+        "Noise draws averaged per image in the single-sample bounds.",
+        least=1,
+    ),
+)
+
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    stored_run_flags.define_stored_run_flags(values, "Images to score.")
-    _, integer, *_ = definers(values, "program")
-    integer(
-        "num_draws",
-        1,
-        "Noise draws averaged per image in the single-sample bounds.",
-        lower_bound=1,
-    )
-    integer(
-        "num_importance_samples",
-        100,
-        "Samples per image of the importance-weighted bound; 0 leaves it out.",
-        lower_bound=0,
-    )
+    flags.define(values, "run", "data", "stored", "evaluation", own=FLAGS)
 
 
 def main(values: flags.FlagValues) -> None:

@@ -14,36 +14,30 @@ Example:
 import sys
 
 from kgpm.cli import flags
-from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
-from kgpm.cli.stored_run_flags import define_checkpoint_flag
+
+FLAGS = (
+    flags.row("model_dir"),
+    flags.row("checkpoint"),
+    flags.row("export_dir"),
+    flags.row("version"),
+    Flag(
+        "max_answer_mb",
+        "integer",
+        32,
+        "Largest answer that the model gives, of float32; a request for more "
+        "is refused.",
+        unit="MiB",
+        least=1,
+        most=4096,
+    ),
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    string, integer, *_ = definers(values, "program")
-    string("model_dir", None, "Directory of the run. Required.")
-    define_checkpoint_flag(values)
-    string(
-        "export_dir",
-        None,
-        "Directory of all versions; its name is the name of the served model. "
-        "Required.",
-    )
-    integer(
-        "version",
-        None,
-        "Number of the version; without it one more than the highest there.",
-        lower_bound=1,
-    )
-    integer(
-        "max_answer_mb",
-        32,
-        "Largest answer that the model gives, in MiB of float32; a request "
-        "for more is refused.",
-        lower_bound=1,
-        upper_bound=4096,
-    )
+    flags.define(values, own=FLAGS)
 
 
 def check(values: flags.FlagValues) -> None:

@@ -12,28 +12,26 @@ Example:
 import sys
 
 from kgpm.cli import flags
-from kgpm.cli import stored_run_flags
-from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
+
+FLAGS = (
+    Flag("num_samples", "integer", 16, "Images to generate.", least=1),
+    Flag(
+        "repeat_written",
+        "integer",
+        1,
+        "How many times each image of the episode is written (the paper: 3 "
+        "for CIFAR).",
+        least=1,
+    ),
+)
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    stored_run_flags.define_stored_run_flags(
-        values, "Images to write before generating."
-    )
-    stored_run_flags.define_reading_flags(values)
-    stored_run_flags.define_output_flag(values)
-    _, integer, *_ = definers(values, "program")
-    integer("num_samples", 16, "Images to generate.", lower_bound=1)
-    integer(
-        "repeat_written",
-        1,
-        "How many times each image of the episode is written (the paper: 3 "
-        "for CIFAR).",
-        lower_bound=1,
-    )
+    flags.define(values, *flags.READING, "output", own=FLAGS)
 
 
 def main(values: flags.FlagValues) -> None:

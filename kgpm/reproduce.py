@@ -11,81 +11,76 @@ import sys
 
 from kgpm import experiments
 from kgpm.cli import flags
-from kgpm.cli import stored_run_flags
-from kgpm.cli.flag_groups import definers
-from kgpm.cli.flag_groups import list_definer
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import apply_run_flags
 from kgpm.errors import UserError
+from kgpm.experiments import FIGURES
+from kgpm.experiments import TABLES
+from kgpm.experiments import ExperimentInfo
+
+# What takes which flag.
+_TRAINED = tuple(name for name, info in FIGURES.items() if info.base)
+_VARIANTS = ("memory_vae_convergence", "memory_vae_reconstructions")
+_SHOWN = ("kpp_reads", "kpp_keys", "kpp_windows", "memory_vae_reconstructions")
+_TABLE = {"table": tuple(TABLES)}
+
+
+def _named(known: dict[str, ExperimentInfo]) -> str:
+    return "; ".join(f"{name} ({info.text})" for name, info in known.items())
+
+
+# A row a flag.
+# fmt: off
+FLAGS = (
+    Flag("figure", tuple(FIGURES), None, f"Which figure: {_named(FIGURES)}."),
+    Flag("table", tuple(TABLES), None, f"Which table: {_named(TABLES)}."),
+    Flag("num_samples", "integer", 16, "Images to show of each kind.",
+         goes_with={"figure": _SHOWN}, least=1),
+    Flag("base", "string", None, "Flag file of the trainings.",
+         goes_with={"figure": _TRAINED}),
+    Flag("num_seeds", "integer", 1, "Trainings of each kind.",
+         goes_with={"figure": ("kpp_ablation", "kpp_sizes",
+                               "memory_vae_convergence")}, least=1),
+    Flag("epochs", "integer", None, "Epochs of each training.",
+         unset="those of --base", goes_with={"figure": _TRAINED}, least=1),
+    Flag("images_per_step", "integer", 256,
+         "Images of a training step, or scored at a time, whatever the "
+         "episode's length.",
+         goes_with={"figure": ("gpm_capacity", "kpp_sizes")}, least=1),
+    Flag("num_targets", "integer", 1000,
+         "Images scored in each cell of a table, or at each level of noise "
+         "or variance, or all if there are fewer.",
+         goes_with={"figure": ("gpm_denoising", "gpm_shared_noise"),
+                    **_TABLE}, least=2),
+    Flag("num_importance_samples", "integer", 1000,
+         "Samples per image of a table's bounds.", goes_with=_TABLE, least=1),
+    Flag("lengths", "strings", None,
+         "Episode lengths: to train with, or to write.",
+         unset="5,8,16,32,64 (kpp_sizes), 8,16,32,64,128,256,512,1024 "
+         "(gpm_capacity)",
+         goes_with={"figure": ("kpp_sizes", "gpm_capacity")}),
+    Flag("runs", "strings", None,
+         "Finished runs to compare with that of --model_dir, with commas "
+         "between.", unset="that one alone",
+         goes_with={"figure": ("gpm_capacity", "gpm_denoising")}),
+    Flag("reads", "strings", "1,2,4,8", "Numbers of reads to train with.",
+         goes_with={"figure": ("kpp_sizes",)}),
+    Flag("variants", "strings", "memory_vae,vq_vae,grid_autoencoder",
+         "Models that the figure compares: also memory_vae_cosine, "
+         "memory_vae_reference, variational_memory_vae, vq_vae_2048.",
+         goes_with={"figure": _VARIANTS}),
+    Flag("classes", "strings", "1,2", "Classes in a memory.",
+         goes_with=_TABLE),
+    Flag("sizes", "strings", "1,2,3,4,5,10,19", "Images in a memory.",
+         goes_with=_TABLE),
+)
+# fmt: on
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    stored_run_flags.define_stored_run_flags(values, "Images to write.")
-    stored_run_flags.define_reading_flags(values)
-    string, integer, *_ = definers(values, "program")
-    for flag, known in (
-        ("figure", experiments.FIGURES),
-        ("table", experiments.TABLES),
-    ):
-        names = "; ".join(f"{n} ({info.text})" for n, info in known.items())
-        string(flag, None, f"Which {flag}: {names}.")
-    integer("num_samples", 16, "Images to show of each kind.", lower_bound=1)
-    string(
-        "base",
-        None,
-        "Flag file of the trainings of a figure that needs some; without it "
-        "there are none.",
-    )
-    integer("num_seeds", 1, "Trainings of each kind.", lower_bound=1)
-    integer(
-        "epochs",
-        None,
-        "Epochs of each training; without it those of --base.",
-        lower_bound=1,
-    )
-    integer(
-        "images_per_step",
-        256,
-        "Images of a training step, or scored at a time, whatever the "
-        "episode's length.",
-        lower_bound=1,
-    )
-    integer(
-        "num_targets",
-        1000,
-        "Images scored in each cell of a table, or at each level of noise or "
-        "variance, or all if there are fewer.",
-        lower_bound=2,
-    )
-    integer(
-        "num_importance_samples",
-        1000,
-        "Samples per image of a table's bounds.",
-        lower_bound=1,
-    )
-    strings = list_definer(values, "program")
-    strings(
-        "lengths",
-        None,
-        "Episode lengths: to train with (kpp_sizes; without it 5,8,16,32,64), "
-        "or to write (gpm_capacity; without it 8,16,32,64,128,256,512,1024).",
-    )
-    strings(
-        "runs",
-        None,
-        "Finished runs to compare with that of --model_dir (gpm_capacity, "
-        "gpm_denoising), with commas between; without it that one alone.",
-    )
-    strings("reads", "1,2,4,8", "Numbers of reads to train with.")
-    strings(
-        "variants",
-        "memory_vae,vq_vae,grid_autoencoder",
-        "Models that the memory_vae figures compare: also memory_vae_cosine, "
-        "memory_vae_reference, variational_memory_vae, vq_vae_2048.",
-    )
-    strings("classes", "1,2", "Classes in a memory, of a table.")
-    strings("sizes", "1,2,3,4,5,10,19", "Images in a memory, of a table.")
+    flags.define(values, *flags.READING, own=FLAGS)
 
 
 def check(values: flags.FlagValues) -> None:

@@ -13,55 +13,38 @@ Example:
 import sys
 
 from kgpm.cli import flags
-from kgpm.cli.flag_groups import definers
+from kgpm.cli.flag import Flag
 from kgpm.cli.main import run
-from kgpm.cli.served_flags import check_served
-from kgpm.cli.served_flags import define_served_flags
+from kgpm.cli.served import check_served
+
+# A row a flag.
+# fmt: off
+FLAGS = (
+    Flag("port", "integer", 8501,
+         "Port of REST; 0 takes a free one and says which.",
+         least=0, most=65535),
+    Flag("grpc_port", "integer", 0,
+         "Port of KServe's gRPC (protocol v2), such as 8081; 0 has none.",
+         least=0, most=65535),
+    Flag("max_request_mb", "integer", 16, "Largest request.", unit="MiB",
+         least=1, most=1024),
+    Flag("max_concurrency", "integer", 8,
+         "Calls that run at a time; four times as many wait, more are "
+         "refused.", least=1, most=1024),
+    Flag("max_batch", "integer", 64, "Most episodes of one request.",
+         least=1),
+)
+# fmt: on
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    define_served_flags(values)
-    integer = definers(values, "program")[1]
-    integer(
-        "port",
-        8501,
-        "Port of REST; 0 takes a free one and says which.",
-        lower_bound=0,
-        upper_bound=65535,
-    )
-    integer(
-        "grpc_port",
-        0,
-        "Port of KServe's gRPC (protocol v2), such as 8081; 0 has none.",
-        lower_bound=0,
-        upper_bound=65535,
-    )
-    integer(
-        "max_request_mb",
-        16,
-        "Largest request, MiB.",
-        lower_bound=1,
-        upper_bound=1024,
-    )
-    integer(
-        "max_concurrency",
-        8,
-        "Calls that run at a time; four times as many wait, more are refused.",
-        lower_bound=1,
-        upper_bound=1024,
-    )
-    integer(
-        "max_batch",
-        64,
-        "Most episodes of one request.",
-        lower_bound=1,
-    )
+    flags.define(values, "served", own=FLAGS)
 
 
 def check(values: flags.FlagValues) -> None:
     """Refuses what cannot be served before TensorFlow loads."""
-    check_served(values, "kserve", "serve")
+    check_served(values, "kserve", "serve", ("port", "grpc_port"))
 
 
 def main(values: flags.FlagValues) -> None:

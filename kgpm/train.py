@@ -19,7 +19,7 @@ from kgpm.training.run_directory import RunDirectory
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the flags of this program."""
-    flags.define_train_flags(values)
+    flags.define(values, *flags.TRAINING)
 
 
 def check(values: flags.FlagValues) -> None:
@@ -35,6 +35,8 @@ def check(values: flags.FlagValues) -> None:
             run_directory.check(values.resume)
         if values.resume and run_directory.flags.is_file():
             apply_run_flags(values)
+        # Once more outside, but here the others are told.
+        flags.check_effects(values)
     if cluster.several:
         # What native code writes of a lost worker; a sentence says it too.
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

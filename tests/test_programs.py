@@ -41,9 +41,7 @@ def finished_run(tmp_path_factory):
     from kgpm.models import GPM
 
     path = tmp_path_factory.mktemp("run")
-    values = flags.FlagValues()
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
+    values = flags.define(flags.FlagValues(), "run", "data")
     values(
         [
             "",
@@ -88,6 +86,7 @@ def conditional_bound(path, seed):
     return total / count
 
 
+@pytest.mark.slow
 def test_evaluate_writes_what_it_prints(finished_run, capsys):
     arguments = [f"--model_dir={finished_run}", "--num_importance_samples=2"]
     assert call("evaluate", *arguments, "--seed=3") == 0
@@ -153,6 +152,7 @@ def test_generate_draws_every_step(finished_run, tmp_path, capsys):
     assert call("generate", *repeated) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noise", "level"),
     [("salt_and_pepper", 0.15), ("block", 3.0)],

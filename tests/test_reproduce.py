@@ -20,8 +20,8 @@ from kgpm.experiments.training_runs import TrainedRun
 from kgpm.experiments.training_runs import train
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import save_model
-from tests.models.conftest import ADDRESSED
-from tests.models.conftest import KEYED
+from tests.models.conftest import addressed
+from tests.models.conftest import keyed
 
 DATA = ("--image_size=8", "--binarize=threshold", "--episode_length=10")
 PICTURES = {
@@ -48,9 +48,7 @@ def call(*arguments):
 
 
 def store(path, model):
-    values = flags.FlagValues()
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
+    values = flags.define(flags.FlagValues(), "run", "data")
     values(["", f"--model_dir={path}", *DATA])
     RunDirectory(path).create()
     save_run_flags(values)
@@ -61,13 +59,11 @@ def store(path, model):
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     """A run of an untrained Kanerva++ on 8 x 8 digits."""
-
-    from kgpm.models import KanervaPlusPlus
-
     random.seed(0)
-    return store(tmp_path_factory.mktemp("run"), KanervaPlusPlus(**KEYED))
+    return store(tmp_path_factory.mktemp("run"), keyed())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", PICTURES)
 def test_a_figure_of_a_run(figure, finished_run, capfd):
     code = call(
@@ -164,6 +160,7 @@ def test_sizes_keep_the_images_of_a_step(monkeypatch, tmp_path, capfd):
     assert (tmp_path / "kpp_sizes.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_training_is_done_once(tmp_path, capfd):
     base = tmp_path / "base.cfg"
     base.write_text(
@@ -196,13 +193,14 @@ def test_a_training_is_done_once(tmp_path, capfd):
         train(tmp_path / "other", str(base), likelihood="bernouli")
 
 
+@pytest.mark.slow
 def test_the_table_has_the_bound_of_every_cell(tmp_path, capfd):
     """One cell computed again from its memories."""
     from kgpm import data
     from kgpm import ops
-    from kgpm.models import VMA
+    from kgpm.evaluation.importance_weights import importance_weighted_bounds
 
-    model = VMA(**ADDRESSED)
+    model = addressed()
     store(tmp_path, model)
     code = call(
         "--table=vma_omniglot",
@@ -230,7 +228,8 @@ def test_the_table_has_the_bound_of_every_cell(tmp_path, capfd):
     )
     batches = data.memory_batches(images, 2, 2, 4, targets=6, seed=3)
     bounds = [
-        model.importance_weighted_bounds(
+        importance_weighted_bounds(
+            model,
             batch["images"],
             model.write(batch["memory"]),
             7,

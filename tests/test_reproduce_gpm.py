@@ -10,11 +10,17 @@ import pytest
 from kgpm import data
 from kgpm import ops
 from kgpm.evaluation.retrieval import measure_retrieval
+from kgpm.layers import PseudoInverseMemory
 from kgpm.models import GPM
 from kgpm.models import VAE
+from kgpm.models import SlotMemoryVAE
 from tests.models.conftest import SMALL
 from tests.test_reproduce import call
 from tests.test_reproduce import store
+
+
+def per_slot(**options):
+    return PseudoInverseMemory(4, 10, posterior="per_slot", **options)
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +29,8 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     models = {
         "linear": GPM(memory_size=4, **SMALL),
-        "slots": GPM(memory_size=16, read="categorical", **SMALL),
-        "per_slot": GPM(memory_size=4, posterior="per_slot", **SMALL),
+        "slots": SlotMemoryVAE(memory_size=16, **SMALL),
+        "per_slot": GPM(memory=per_slot(), **SMALL),
         "vae": VAE(**SMALL),
     }
     return {
@@ -44,6 +50,7 @@ def split(seed=0):
     )
 
 
+@pytest.mark.slow
 def test_capacity(runs, capfd):
     """One cell again: each episode under the memory of the one before it."""
     folder, _ = runs["linear"]
@@ -86,6 +93,7 @@ def test_capacity(runs, capfd):
         assert (folder / f"gpm_capacity.{kind}").stat().st_size > 200
 
 
+@pytest.mark.slow
 def test_denoising(runs, monkeypatch, capfd):
     from kgpm.experiments import gpm_denoising
 
@@ -154,8 +162,7 @@ def test_shared_noise(runs, monkeypatch, capfd):
         )
     )
     for shared in (True, False):
-        config = {**model.get_config(), "shared_noise": shared}
-        twin = GPM.from_config(config)
+        twin = GPM(memory=per_slot(shared_noise=shared), **SMALL)
         twin.set_weights(model.get_weights())
         twin.memory.address_posterior.w_log_variance.assign(np.zeros(4))
         terms = twin.bound_terms(

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from scipy import special
 
 from kgpm import data
-from kgpm import models
+from kgpm.cli.main import training_flags
+from kgpm.cli.parts import make_model
 from kgpm.evaluation.evaluation import evaluate
 from kgpm.experiments import memory_vae_runs
 from kgpm.experiments.training_runs import TrainedRun
 from kgpm.pictures import drawing
-from tests.models.conftest import GRID
 from tests.test_reproduce import call
 from tests.test_reproduce import store
 
@@ -27,7 +27,13 @@ BASE = """
 --batch_size=2
 --steps_per_epoch=50
 """
-TINY = {**GRID, "likelihood": "fixed_gaussian"}
+VARIANCE = 0.24
+TINY = {
+    "width": "4,6",
+    "residual_width": 4,
+    "embedding_dim": 6,
+    "data_variance": VARIANCE,
+}
 
 
 @pytest.fixture
@@ -46,8 +52,12 @@ def trained(tmp_path, monkeypatch):
         settings_of[folder.name] = settings
         if not folder.exists():
             random.seed(seed)
-            made = models.get(model)(**{**TINY, **sizes, **settings})
-            store(folder, made)
+            given = {**TINY, **sizes, **settings, "model": model}
+            values = training_flags(
+                f"--model_dir={folder}",
+                *(f"--{name}={value}" for name, value in given.items()),
+            )
+            store(folder, make_model(values, (8, 8, 1)))
         made = keras.saving.load_model(folder / "checkpoints/best.keras")
         batches = data.episodes(test, 10, 2, shuffle=False)
         result = evaluate(made, batches)
@@ -71,6 +81,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     folder, test, settings_of = trained
     line_plot, drawn = drawing.line_plot, []
@@ -107,18 +118,16 @@ def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     model = keras.saving.load_model(path)
     images = test.images.astype("float32") / 255
     vectors = np.reshape(model.encode(images), (-1, 6)).astype("float64")
-    memory = np.asarray(model.memory.rows)
+    memory = np.asarray(model.memory.soft_memory.rows)
     distances = np.square(vectors[:, None] - memory).sum(-1)
     weights = special.softmax(-distances, axis=-1)
     entropy = 4 * special.entr(weights).sum(-1).mean()
     hard = np.eye(8)[distances.argmin(-1)]
-    rng = np.random.default_rng(0)
-    sampled = np.eye(8)[[rng.choice(8, p=each) for each in weights]]
     for read, chosen in (("soft", weights), ("hard", hard)):
         row = found["memory_vae", read]
-        latents = np.reshape(chosen @ memory, (len(images), -1))
+        latents = np.reshape(chosen @ memory, (len(images), 2, 2, 6))
         made = np.asarray(model.likelihood.mean(model.decode(latents)))
-        expected = np.square(made - images).mean() / GRID["data_variance"]
+        expected = np.square(made - images).mean() / VARIANCE
         assert float(row["nmse"]) == pytest.approx(expected, rel=1e-4)
         uses = special.entr(chosen.mean(0)).sum()
         assert float(row["perplexity"]) == pytest.approx(np.exp(uses), rel=1e-4)
@@ -128,8 +137,9 @@ def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     rates = {r: found["memory_vae", r]["rate_nats"] for r in reads}
     assert rates["soft"] == ""
     assert float(rates["hard"]) == pytest.approx(4 * uses, rel=1e-4)
-    mean = 4 * special.entr(sampled.mean(0)).sum() - entropy
-    assert float(rates["sampled"]) == pytest.approx(mean, abs=0.05)
+    # Three standard deviations of what 1,436 draws show.
+    mean = 4 * special.entr(weights.mean(0)).sum() - entropy
+    assert float(rates["sampled"]) == pytest.approx(mean, abs=0.1)
     assert found["grid_autoencoder", ""]["rate_nats"] == ""
     codes = float(found["vq_vae", ""]["perplexity"])
     assert float(found["vq_vae", ""]["rate_nats"]) == pytest.approx(
@@ -157,6 +167,7 @@ def test_convergence_with_its_controls(trained, capfd, monkeypatch):
     assert image[..., :3].std() > 0.0
 
 
+@pytest.mark.slow
 def test_reconstructions(trained, capfd):
     folder, test, settings_of = trained
     code = call(
@@ -178,7 +189,7 @@ def test_reconstructions(trained, capfd):
     model = keras.saving.load_model(path)
     images = test.images[:3].astype("float32") / 255
     error = np.square(model.read(images) - images).mean((1, 2, 3))
-    expected = error / GRID["data_variance"]
+    expected = error / VARIANCE
     got = [float(row["nmse VQ-VAE"]) for row in rows]
     np.testing.assert_allclose(got, expected, rtol=1e-4)
     picture = folder / "memory_vae_reconstructions.png"

@@ -1,6 +1,5 @@
 """What every program does around its own work: parse, set up, report errors."""
 
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -10,15 +9,11 @@ from absl import flags as absl_flags
 
 from kgpm.cli import flags
 from kgpm.cli import quiet
+from kgpm.cli.help import help_text
 from kgpm.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
-# Directories without which no program that has the flag can work.
-_REQUIRED = {
-    "model_dir": "the run's directory",
-    "export_dir": "the export's directory, such as saved_models/NAME",
-}
 _HELP = frozenset(["--help", "-help", "-h", "--helpfull", "--helpshort"])
 
 
@@ -54,11 +49,13 @@ def run(
     define_flags(values)
     try:
         if _HELP.intersection(arguments):
+            _read(values, [each for each in arguments if each not in _HELP])
             # Flushed here, where a closed pipe is caught.
             print(help_text(program, values, description), flush=True)
             return 0
         parse(values, arguments)
         check(values)
+        flags.check_effects(values)
         quiet.import_tensorflow()
         prepare(values)
         main(values)
@@ -87,32 +84,23 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
 
     Raises:
         UserError: for an unknown flag, a value out of bounds, a flagfile that
-            cannot be read, an argument that is not a flag, or no
-            `--model_dir` or `--export_dir` where the program has it.
+            cannot be read, an argument that is not a flag, or no value of
+            one that is required.
     """
-    try:
-        rest = values(["", *arguments])[1:]
-    except absl_flags.Error as error:
-        text = str(error).removeprefix("ERROR:: ").replace(" ?", "?")
-        raise UserError(text[:1].lower() + text[1:]) from None
-    except UnicodeDecodeError:
-        raise UserError(
-            "a --flagfile must be text with one --flag=value a line, but the "
-            "one given is not text"
-        ) from None
-    if rest:
-        raise UserError(
-            f"expected only flags like --name=value, received {rest[0]!r}"
-        )
+    _read(values, arguments)
     for group in flags.GROUPS:
         for flag in flags.flags_in_group(values, group):
-            if isinstance(flag.value, float) and not math.isfinite(flag.value):
+            if flag.row.required and not flag.value:
                 raise UserError(
-                    f"flag --{flag.name} must be finite, received {flag.value}"
+                    f"--{flag.name} is required: name {flag.row.required}"
                 )
-    for name, meaning in _REQUIRED.items():
-        if name in values and not values[name].value:
-            raise UserError(f"--{name} is required: name {meaning}")
+
+
+def training_flags(*arguments: str) -> flags.FlagValues:
+    """The flags of a training, parsed. Raises what `parse` does."""
+    values = flags.define(flags.FlagValues(), *flags.TRAINING)
+    parse(values, arguments)
+    return values
 
 
 def prepare(values: flags.FlagValues) -> None:
@@ -136,14 +124,21 @@ def prepare(values: flags.FlagValues) -> None:
         keras.config.set_dtype_policy(values["dtype_policy"].value)
 
 
-def help_text(program: str, values: flags.FlagValues, description: str) -> str:
-    """Returns what `--help` prints: the flags in groups, with defaults."""
-    parts = [description.strip(), f"Usage: python -m {program} --flag=value"]
-    parts += [values.module_help(group).strip() for group in flags.GROUPS]
-    parts.append(
-        "Any flag can also stand in a file, one a line: --flagfile=FILE."
-    )
-    return "\n\n".join(part for part in parts if part)
+def _read(values: flags.FlagValues, arguments: Sequence[str]) -> None:
+    try:
+        rest = values(["", *arguments])[1:]
+    except absl_flags.Error as error:
+        text = str(error).removeprefix("ERROR:: ").replace(" ?", "?")
+        raise UserError(text[:1].lower() + text[1:]) from None
+    except UnicodeDecodeError:
+        raise UserError(
+            "a --flagfile must be text with one --flag=value a line, but the "
+            "one given is not text"
+        ) from None
+    if rest:
+        raise UserError(
+            f"expected only flags like --name=value, received {rest[0]!r}"
+        )
 
 
 def sentence_for(error: Exception) -> str | None:

@@ -79,10 +79,16 @@ def differing_flags(values: flags.FlagValues) -> list[str]:
 
 
 def _lines(values: flags.FlagValues, group: str) -> dict[str, str]:
+    """A line for each flag; one without a value or effect is not set.
+
+    Flags that the model does not take have none.
+    """
+    model = getattr(values, "model", None)
     return {
-        flag.name: flag.serialize() or f"# --{flag.name} is not set"
+        flag.name: (flags.has_effect(values, flag) and flag.serialize())
+        or f"# --{flag.name} is not set"
         for flag in flags.flags_in_group(values, group)
-        if flag.name != "resume"
+        if flag.name != "resume" and flag.row.is_of(model)
     }
 
 
@@ -92,9 +98,7 @@ def stored_flags(model_dir: str) -> flags.FlagValues:
     Raises:
         UserError: see `apply_run_flags`.
     """
-    values = flags.FlagValues()
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
+    values = flags.define(flags.FlagValues(), "run", "data")
     values(["", f"--model_dir={model_dir}"])
     apply_run_flags(values)
     return values
@@ -103,7 +107,8 @@ def stored_flags(model_dir: str) -> flags.FlagValues:
 def apply_run_flags(values: flags.FlagValues) -> None:
     """Gives every flag that was not on the command line the run's value.
 
-    Flags of the run that this program does not have are skipped.
+    Flags of the run that this program does not have, or has as its own, are
+    skipped.
 
     Args:
         values: parsed flags with `--model_dir`; changed in place.
@@ -113,6 +118,7 @@ def apply_run_flags(values: flags.FlagValues) -> None:
     """
     run = RunDirectory(values.model_dir)
     run.require()
+    own = {flag.name for flag in flags.flags_in_group(values, "program")}
     try:
         lines = run.flags.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
@@ -128,7 +134,8 @@ def apply_run_flags(values: flags.FlagValues) -> None:
                 name, text = name[2:], "false"
         if name not in values or name in _NOT_OF_THE_RUN:
             continue
-        if values[name].present:
+        # A program's own flag of the same name means something else.
+        if values[name].present or name in own:
             continue
         try:
             values[name].parse(text)

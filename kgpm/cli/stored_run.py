@@ -19,7 +19,7 @@ def open_run(values: flags.FlagValues) -> tuple[Any, data.ImageSet]:
     own noise.
 
     Args:
-        values: flags of `define_stored_run_flags`.
+        values: flags of the groups `run`, `data` and `stored`.
 
     Returns:
         The model and the images.

@@ -45,19 +45,12 @@ def training_callbacks(
             *_deciding_callbacks(values, job),
         ]
     hyperparameters = {
-        flag.name: flag.value
-        for group in ("data", "optimisation")
-        for flag in flags.flags_in_group(values, group)
-        if flag.name not in ("data_dir", "download")
+        name: value
+        for group in ("data", "model", "optimisation")
+        for name, value in flags.effective_values(values, group).items()
+        if name not in ("data_dir", "download")
     }
-    config = job.model.get_config()
-    taken = flags.model_arguments(values, type(job.model))
-    hyperparameters.update(
-        {name: config[name] for name in taken if name != "likelihood"},
-        likelihood=job.model.likelihood.name,
-        model=values.model,
-        seed=values.seed,
-    )
+    hyperparameters["seed"] = values.seed
     figures = [job.model.monitor, "nelbo", *job.model.term_names]
     figures = list(dict.fromkeys(figures))
     return [
@@ -90,9 +83,9 @@ def _picture_callbacks(
     if not values.log_images_every:
         return []
     episode = next(iter(job.validation))["images"][0]
-    noise = get_corruption(_LOGGED_NOISE).for_images(job.train.image_shape)
+    level = get_corruption(_LOGGED_NOISE).level_of(job.train.image_shape)
     corrupt = make_corruption(
-        _LOGGED_NOISE, noise.default, binary=is_binary(job.model)
+        _LOGGED_NOISE, level.default, binary=is_binary(job.model)
     )
     callbacks: list[keras.callbacks.Callback] = [
         ImageLogger(

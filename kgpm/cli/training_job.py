@@ -8,9 +8,9 @@ from typing import Any
 import keras
 
 from kgpm import data
-from kgpm import models
 from kgpm.cli import flags
 from kgpm.cli.images import load_split
+from kgpm.cli.parts import make_model
 from kgpm.cli.run_flags import save_run_flags
 from kgpm.cli.training_callbacks import training_callbacks
 from kgpm.cli.training_callbacks import verbosity
@@ -75,14 +75,10 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
     strategy = make_strategy(values)
     writes = cluster.rank == 0
     run = RunDirectory(values.model_dir)
-    constructor = models.get(values.model)
-    arguments = flags.model_arguments(values, constructor)
     train = load_split(values, "train")
     data.check_augmentations(values.augment or (), train.image_shape)
     validation = load_split(values, "validation")
     test = load_split(values, "test")
-    if "data_variance" in arguments and values.data_variance is None:
-        arguments["data_variance"] = train.pixel_variance()
     if cluster.several:
         splits = (train, validation, test)
         check_same(
@@ -91,7 +87,7 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
             f"images of --dataset={values.dataset}",
         )
     with strategy.scope():
-        model = constructor(image_shape=train.image_shape, **arguments)
+        model = make_model(values, train.image_shape, train.pixel_variance)
     for images in (train, validation, test):
         images.check_pixels(model.likelihood)
     if values.resume and writes:
@@ -199,10 +195,13 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
 def _optimizer(
     values: flags.FlagValues, model: keras.Model, steps: int
 ) -> keras.optimizers.Optimizer:
+    warmup_epochs = values.warmup_epochs
+    if warmup_epochs is None:
+        warmup_epochs = min(1.0, values.epochs / 2)
     rate = learning_rate_schedule(
         values.learning_rate,
         total_steps=values.epochs * steps,
-        warmup_steps=round(values.warmup_epochs * steps),
+        warmup_steps=round(warmup_epochs * steps),
         schedule=values.schedule,
     )
     return make_optimizer(

@@ -34,11 +34,7 @@ def load_array(
     height, width = request.size or images.shape[1:3]
     target = Target(height, width, request.channels or images.shape[-1])
     images = transform_array(images, target)
-    description = (
-        f"{name} {request.split}: {len(images):,} images {height}x{width}x"
-        f"{target.channels}"
-    )
-    return ImageSet(images, labels, name, request.split, description)
+    return ImageSet.described(images, labels, name, request.split)
 
 
 def load_dataset(dataset: tf.data.Dataset, request: Request) -> ImageSet:
@@ -143,11 +139,7 @@ def load_digits(name: str, request: Request) -> ImageSet:
         held_out = validation_size(len(chosen), None)
         chosen = chosen[split_off(len(chosen), held_out, split, "validation")]
     images = transform_array(images[chosen], target)
-    description = (
-        f"{name} {split}: {len(images):,} images {target.height}x"
-        f"{target.width}x{target.channels}, {facts.note}"
-    )
-    return ImageSet(images, labels[chosen], name, split, description)
+    return ImageSet.described(images, labels[chosen], name, split, facts.note)
 
 
 def _stratified_fifth(labels: np.ndarray) -> np.ndarray:

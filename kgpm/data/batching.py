@@ -15,8 +15,8 @@ from kgpm.data.image_set import ImageSet
 from kgpm.data.loading import load_images
 from kgpm.data.preprocessing import gather_pixels
 from kgpm.data.sources import SPLIT_SEED
-from kgpm.errors import UserError
 from kgpm.errors import check_count
+from kgpm.errors import check_goes_with
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 
@@ -108,23 +108,16 @@ def episodes(
     """
     _check_counts(episode_length, batch_size, classes_per_episode)
     check_count("first_epoch", first_epoch, least=0)
-    if first_epoch and not repeat:
-        raise UserError(
-            "Expected repeat=True with first_epoch, received repeat=False, "
-            "whose epochs have no number; pass repeat=True."
-        )
-    if isinstance(source, ImageSet):
-        options = {
-            "image_size": image_size is not None,
-            "channels": channels is not None,
-            "binarize": binarize != "none",
-        }
-        for name, given in options.items():
-            if given:
-                raise UserError(
-                    f"Expected no {name} with an ImageSet, whose images are "
-                    "final; pass it to load_images."
-                )
+    check_goes_with("repeat=True", repeat, first_epoch=first_epoch or None)
+    final = isinstance(source, ImageSet)
+    check_goes_with(
+        "a source that load_images takes",
+        not final,
+        image_size=image_size,
+        channels=channels,
+        binarize=None if binarize == "none" else binarize,
+    )
+    if final:
         image_set = source
     else:
         image_set = load_images(

@@ -8,51 +8,60 @@ import dataclasses
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 from kgpm.errors import UserError
 from kgpm.errors import check_choice
 from kgpm.errors import check_goes_with
 
 
+class Level(NamedTuple):
+    """What the level of a corruption may be.
+
+    Attributes:
+        label: what it means, with its unit.
+        default: the level where none is asked for.
+        lowest: the least to choose from.
+        highest: the largest one.
+        step: between two of them.
+    """
+
+    label: str
+    default: float
+    lowest: float
+    highest: float
+    step: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """A kind of damage to images, and which levels of it there are.
+    """A kind of damage to images.
 
     Attributes:
         function: `(images, level, seed, **options) -> images`, of floats
             `[..., H, W, C]` in [0, 1].
-        label: what a level means, with its unit.
-        default: the level where none is asked for.
-        lowest: the least level to choose from.
-        highest: the largest one.
-        step: between two levels to choose from.
-        of_side: whether `default` and `highest` are shares of an image's
-            smaller side, of which levels are whole pixels.
+        level: what its level may be; see `level_of`.
+        of_side: whether the default and the highest level are shares of an
+            image's smaller side, of which a level is whole pixels.
         keeps_binary: whether images of 0 and 1 stay so; others become grey.
         options: what else the function takes: `binary`, whether images are of
             0 and 1, and `value`, what is put in the place of pixels.
     """
 
     function: Callable[..., Any]
-    label: str
-    default: float
-    lowest: float
-    highest: float
-    step: float
+    level: Level
     of_side: bool = False
     keeps_binary: bool = False
     options: tuple[str, ...] = ()
 
-    def for_images(self, image_shape: Sequence[int]) -> "Corruption":
-        """The record of images `(H, W, C)`: pixels instead of shares."""
+    def level_of(self, image_shape: Sequence[int]) -> Level:
+        """What the level may be for images `(H, W, C)`."""
         if not self.of_side:
-            return self
+            return self.level
         side = min(image_shape[:2])
-        return dataclasses.replace(
-            self,
-            default=float(round(self.default * side)),
-            highest=float(round(self.highest * side)),
-            of_side=False,
+        return self.level._replace(
+            default=float(round(self.level.default * side)),
+            highest=float(round(self.level.highest * side)),
         )
 
 
@@ -68,61 +77,33 @@ def _function(name: str) -> Callable[..., Any]:
     return corrupt
 
 
+_DEVIATION = Level("standard deviation, white being 1", 0.5, 0.0, 2.0, 0.05)
+
 CORRUPTIONS: dict[str, Corruption] = {
     "salt_and_pepper": Corruption(
         _function("salt_and_pepper"),
-        label="share of pixels",
-        default=0.15,
-        lowest=0.0,
-        highest=1.0,
-        step=0.01,
+        Level("share of pixels", 0.15, 0.0, 1.0, 0.01),
         keeps_binary=True,
     ),
     "block": Corruption(
         _function("block"),
-        label="side, pixels",
         # The GPM paper covers 12 of 28 pixels.
-        default=12 / 28,
-        lowest=0.0,
-        highest=1.0,
-        step=1.0,
+        Level("side, pixels", 12 / 28, 0.0, 1.0, 1.0),
         of_side=True,
         keeps_binary=True,
         options=("value",),
     ),
     "rotate": Corruption(
         _function("rotate"),
-        label="largest angle, degrees",
-        default=45.0,
-        lowest=0.0,
-        highest=180.0,
-        step=1.0,
+        Level("largest angle, degrees", 45.0, 0.0, 180.0, 1.0),
         keeps_binary=True,
         options=("binary",),
     ),
-    "gaussian": Corruption(
-        _function("gaussian"),
-        label="standard deviation, white being 1",
-        default=0.5,
-        lowest=0.0,
-        highest=2.0,
-        step=0.05,
-    ),
-    "speckle": Corruption(
-        _function("speckle"),
-        label="standard deviation, white being 1",
-        default=0.5,
-        lowest=0.0,
-        highest=2.0,
-        step=0.05,
-    ),
+    "gaussian": Corruption(_function("gaussian"), _DEVIATION),
+    "speckle": Corruption(_function("speckle"), _DEVIATION),
     "poisson": Corruption(
         _function("poisson"),
-        label="photons of a white pixel",
-        default=4.0,
-        lowest=0.5,
-        highest=64.0,
-        step=0.5,
+        Level("photons of a white pixel", 4.0, 0.5, 64.0, 0.5),
     ),
 }
 
@@ -144,7 +125,7 @@ def make_corruption(
 
     Args:
         name: a key of `CORRUPTIONS`.
-        level: see its `label`.
+        level: see its `Level`.
         binary: whether pixels are 0 or 1.
         block_value: what a block is filled with, in [0, 1]; `None` is black.
 

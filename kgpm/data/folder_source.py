@@ -63,11 +63,7 @@ def load_folder(folder: str, request: Request) -> ImageSet:
     target = Target(height, width, request.channels or first.shape[-1])
     images = _read(files, target, any_size=request.size is not None)
     name = root.resolve().name or folder
-    description = (
-        f"{name} {split}: {len(images):,} images {height}x{width}x"
-        f"{target.channels}, from {folder}"
-    )
-    return ImageSet(images, None, name, split, description)
+    return ImageSet.described(images, None, name, split, f"from {folder}")
 
 
 def _split_files(root: pathlib.Path, split: str) -> list[str]:

@@ -36,6 +36,22 @@ class ImageSet:
         # A frozen dataclass sets its fields once, and here from another one.
         object.__setattr__(self, "label", self.label or self.name)
 
+    @classmethod
+    def described(
+        cls,
+        images: np.ndarray,
+        labels: np.ndarray | None,
+        name: str,
+        split: str,
+        *notes: str,
+        label: str = "",
+    ) -> "ImageSet":
+        """A set whose description is its number, its shape and the notes."""
+        height, width, channels = images.shape[1:]
+        number = f"{len(images):,} images {height}x{width}x{channels}"
+        about = ", ".join([f"{name} {split}: {number}", *filter(None, notes)])
+        return cls(images, labels, name, split, about, label=label)
+
     def __len__(self) -> int:
         return len(self.images)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from kgpm.data.preprocessing import binarize_images
 from kgpm.data.sources import BINARIZATIONS
 from kgpm.data.sources import DIGITS
 from kgpm.data.sources import OMNIGLOT_BURDA
+from kgpm.data.sources import SOURCES
 from kgpm.data.sources import SPLITS
 from kgpm.data.sources import Request
 from kgpm.data.sources import get_source
@@ -38,16 +40,16 @@ class Reader(NamedTuple):
     read: Callable[[Any, Request], ImageSet]
 
 
-def _named(name: str) -> Callable[[Any], bool]:
-    return lambda source: isinstance(source, str) and source == name
+def _named(names: Container[str]) -> Callable[[Any], bool]:
+    return lambda source: isinstance(source, str) and source in names
 
 
 # A source is read by the first that reads it.
 READERS = [
     Reader(folder_source.is_folder, folder_source.load_folder),
-    Reader(_named(DIGITS), array_source.load_digits),
-    Reader(_named(OMNIGLOT_BURDA), omniglot_burda.load),
-    Reader(tfds_source.is_known, tfds_source.load),
+    Reader(_named({DIGITS}), array_source.load_digits),
+    Reader(_named({OMNIGLOT_BURDA}), omniglot_burda.load),
+    Reader(_named(SOURCES), tfds_source.load),
     Reader(
         lambda source: isinstance(source, tf.data.Dataset),
         array_source.load_dataset,

@@ -14,6 +14,7 @@ from kgpm.data.preprocessing import gather_pixels
 from kgpm.data.splits import permutation
 from kgpm.errors import UserError
 from kgpm.errors import check_count
+from kgpm.errors import check_goes_with
 from kgpm.ops import fold_in
 from kgpm.ops import make_seed
 
@@ -116,11 +117,7 @@ def _check_own_images(
     if own_images is None:
         return
     check_count("own_images", own_images)
-    if not exact:
-        raise UserError(
-            "Expected exact=True with own_images, received exact=False, which "
-            "draws their number; leave own_images out."
-        )
+    check_goes_with("exact=True", exact, own_images=own_images)
     most = memory_size - num_classes + 1
     least = most if num_classes == 1 else 1
     if not least <= own_images <= most:

@@ -56,11 +56,7 @@ def load(name: str, request: Request) -> ImageSet:
             "Burda's file)"
         )
         label = f"{name} (Burda-like)"
-    description = (
-        f"{name} {split}: {len(images):,} images {target.height}x"
-        f"{target.width}x{target.channels}, {origin}"
-    )
-    return ImageSet(images, labels, name, split, description, label=label)
+    return ImageSet.described(images, labels, name, split, origin, label=label)
 
 
 def _load_mat(path: pathlib.Path, split: str, facts: Source, target: Target):

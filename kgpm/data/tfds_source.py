@@ -11,7 +11,6 @@ from kgpm.data.image_set import ImageSet
 from kgpm.data.preprocessing import Target
 from kgpm.data.preprocessing import collect
 from kgpm.data.preprocessing import transform
-from kgpm.data.sources import SOURCES
 from kgpm.data.sources import Request
 from kgpm.data.sources import get_source
 from kgpm.data.splits import split_off
@@ -20,11 +19,6 @@ from kgpm.data.splits import validation_size
 from kgpm.errors import UserError
 
 _BATCH = 256
-
-
-def is_known(source: Any) -> bool:
-    """Whether a source is one of the names in `SOURCES`."""
-    return isinstance(source, str) and source in SOURCES
 
 
 def load(name: str, request: Request) -> ImageSet:
@@ -62,14 +56,8 @@ def load(name: str, request: Request) -> ImageSet:
             indices = split_off(num, held_out, split, "validation")
         images, labels = reader.read([(native, indices)], target)
         part = "a seeded part"
-    note = f", {facts.note}" if facts.note else ""
-    description = (
-        f"{name} {split}: {len(images):,} images {target.height}x"
-        f"{target.width}x{target.channels}{note}"
-    )
-    if divided:
-        description += f", validation is {part} of train"
-    return ImageSet(images, labels, name, split, description)
+    origin = f"validation is {part} of train" if divided else ""
+    return ImageSet.described(images, labels, name, split, facts.note, origin)
 
 
 class TFDSReader:

@@ -11,6 +11,8 @@ from kgpm import ops
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
 from kgpm.evaluation.batches import write_memory
+from kgpm.evaluation.energies import code_residual
+from kgpm.evaluation.energies import energy
 from kgpm.evaluation.figures import mean_and_standard_error
 from kgpm.pictures.image_rows import image_errors
 
@@ -122,8 +124,8 @@ def measure_retrieval(
         energies, residuals = (
             tf.transpose(tf.map_fn(of, patterns), (1, 2, 0))
             for of in (
-                lambda x: model.energy(x, memory),
-                lambda x: model.code_residual(x, memory),
+                lambda x: energy(model, x, memory),
+                lambda x: code_residual(model, x, memory),
             )
         )
         return reads, plain, energies, residuals

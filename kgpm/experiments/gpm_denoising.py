@@ -128,7 +128,7 @@ def _panel(found: list[Cleaning], noise: str) -> Panel:
     curves[name] = _curve([each.error("autoencoder") for each in first])
     return Panel(
         x=np.array([each.level for each in first]),
-        x_label=f"{noise}: {data.get_corruption(noise).label}",
+        x_label=f"{noise}: {data.get_corruption(noise).level.label}",
         y_label=f"{first[0].summary['unit']}, last read",
         title=f"{first[0].summary['num_images']:,} images",
         curves=curves,

@@ -5,7 +5,7 @@ from typing import Any
 from typing import NamedTuple
 
 from kgpm.cli import flags
-from kgpm.cli.main import parse
+from kgpm.cli.main import training_flags
 from kgpm.errors import UserError
 from kgpm.experiments.training_runs import TrainedRun
 from kgpm.experiments.training_runs import train
@@ -99,10 +99,7 @@ def train_variants(
 
 def base_flags(values: flags.FlagValues) -> flags.FlagValues:
     """The flags of `--base`, as the trainings had them."""
-    base = flags.FlagValues()
-    flags.define_train_flags(base)
     arguments = [f"--flagfile={values.base}", f"--model_dir={values.model_dir}"]
     if values.data_dir is not None:
         arguments.append(f"--data_dir={values.data_dir}")
-    parse(base, arguments)
-    return base
+    return training_flags(*arguments)

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kgpm.cli import flags
-from kgpm.cli.main import parse
+from kgpm.cli.main import training_flags
 from kgpm.cli.run_flags import differing_flags
 from kgpm.errors import UserError
 from kgpm.training.run_directory import RunDirectory
@@ -68,10 +67,7 @@ def train(folder: Path, flagfile: str, **settings: Any) -> TrainedRun:
 
 
 def _check_same_flags(folder: Path, arguments: list[str]) -> None:
-    values = flags.FlagValues()
-    flags.define_train_flags(values)
-    parse(values, arguments)
-    if names := differing_flags(values):
+    if names := differing_flags(training_flags(*arguments)):
         raise UserError(
             f"the run in {folder} was trained with other flags ("
             f"{', '.join(names)}): give the same ones or another --model_dir"

@@ -39,15 +39,6 @@ from kgpm.layers.networks.blocks import NORMALIZATIONS
 from kgpm.layers.networks.blocks import FastGroupNormalization
 from kgpm.layers.networks.blocks import ResidualBlock
 from kgpm.layers.networks.blocks import TransposedConvolution
-from kgpm.layers.networks.by_name import DECODERS
-from kgpm.layers.networks.by_name import ENCODERS
-from kgpm.layers.networks.by_name import make_decoder
-from kgpm.layers.networks.by_name import make_encoder
-from kgpm.layers.networks.contract import Decoder
-from kgpm.layers.networks.contract import Encoder
-from kgpm.layers.networks.contract import PerImage
-from kgpm.layers.networks.contract import as_decoder
-from kgpm.layers.networks.contract import as_encoder
 from kgpm.layers.networks.entry_decoder import EntryDecoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
@@ -55,12 +46,14 @@ from kgpm.layers.networks.gaussian_head import GaussianHead
 from kgpm.layers.networks.grid_networks import GridDecoder
 from kgpm.layers.networks.grid_networks import GridEncoder
 from kgpm.layers.networks.grid_networks import ResidualStack
+from kgpm.layers.networks.image_networks import Decoder
+from kgpm.layers.networks.image_networks import Encoder
 from kgpm.layers.networks.image_networks import ImageDecoder
 from kgpm.layers.networks.image_networks import ImageEncoder
-from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.skip_decoder import SkipDecoder
-from kgpm.layers.networks.skip_encoder import EncodedImages
-from kgpm.layers.networks.skip_encoder import SkipEncoder
+from kgpm.layers.networks.image_networks import PerImage
+from kgpm.layers.networks.image_networks import as_decoder
+from kgpm.layers.networks.image_networks import as_encoder
+from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.spectral_dense import SpectralDense
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 from kgpm.layers.networks.temporal_shift_resnet import TemporalShiftResNet
@@ -74,14 +67,11 @@ __all__ = [
     "BlockMemory",
     "CategoricalRead",
     "CodePerplexity",
-    "DECODERS",
     "Decoder",
     "DenseMemory",
     "DiagonalGaussian",
     "Draw",
     "DynamicKanervaMemory",
-    "ENCODERS",
-    "EncodedImages",
     "Encoder",
     "EntryDecoder",
     "EvoNormS0",
@@ -110,8 +100,6 @@ __all__ = [
     "ResidualStack",
     "SIMILARITIES",
     "SequentialMemory",
-    "SkipDecoder",
-    "SkipEncoder",
     "SlotMemory",
     "SoftBottleneck",
     "SoftMemory",
@@ -129,7 +117,5 @@ __all__ = [
     "as_encoder",
     "as_memory",
     "check_image_shape",
-    "make_decoder",
-    "make_encoder",
     "perplexity",
 ]

@@ -206,11 +206,13 @@ class LatentModel(Configured, BoundModel):
             images, [*draws.values()], pixel_seed, training
         )
         names = [*draws][1:]
+        if KL_MEMORY in self.term_names:
+            terms.update(self.memory.costs(memory, weights))
+        if auxiliary:
+            terms.update(draw.losses)
         return {
             **terms,
             **{n: nelbo(t) for n, t in zip(names, others, strict=True)},
-            **(draw.losses if auxiliary else {}),
-            **self.memory.costs(memory, weights),
         }
 
     def explain(
@@ -483,44 +485,6 @@ class LatentModel(Configured, BoundModel):
             reads = ops.maximum(reads, 1)
         rest = self.denoise(first, memory, reads, threshold)
         return ops.concatenate([first[:, None], rest], axis=1)[:, :num_steps]
-
-    def energy(self, images: Any, memory: Any = None) -> Any:
-        """Free energy of patterns under a fixed memory and the mean read.
-
-        `-log p(x | mean read of x) + latent_energy`, which repeated reading
-        lowers in general: the pixel step exactly, the amortised latent step
-        not always.
-
-        Returns:
-            `[B, Q]` in nats for images `[B, Q, H, W, C]`.
-        """
-        memory = self.memory.recall(memory)
-        codes = self.encode(images)
-        parameters = self.decode(self.mean_latents(codes, memory))
-        log_prob = self.likelihood.log_prob(images, parameters, make_seed(0))
-        return self.memory.latent_energy(codes, memory) - log_prob
-
-    def code_residual(self, images: Any, memory: Any = None) -> Any:
-        """Squared distance of an image's own latents from its mean read.
-
-        0 for a pattern that the memory holds exactly where a code is its own
-        latent (GPM, DKM), and always without a memory.
-
-        Returns:
-            `[B, Q]` for images `[B, Q, H, W, C]`.
-        """
-        memory = self.memory.recall(memory)
-        codes = self.encode(images)
-        latents = self.mean_latents(codes, memory)
-        return self.memory.residual(codes, latents, memory)
-
-    def memory_images(self, memory: Any) -> Any:
-        """An image of each row, `[B, rows, H, W, C]`; `None` without any."""
-        images = self.memory.images_of(memory)
-        if images is None and self.memory.rows_are_latents:
-            rows = self.memory.rows(memory)
-            images = self.likelihood.mean(self.decode(rows))
-        return images
 
     # --- Streaming -----------------------------------------------------------
 

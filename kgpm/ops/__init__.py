@@ -36,6 +36,7 @@ from kgpm.ops.random import make_seed
 from kgpm.ops.random import normal
 from kgpm.ops.random import split_seed
 from kgpm.ops.random import uniform
+from kgpm.ops.random import with_noise
 from kgpm.ops.replicas import of_the_first_replica
 from kgpm.ops.replicas import sum_of_earlier_replicas
 from kgpm.ops.replicas import sum_over_replicas
@@ -102,4 +103,5 @@ __all__ = [
     "transposed_convolution",
     "uniform",
     "vimco_bound",
+    "with_noise",
 ]

@@ -47,6 +47,13 @@ def normal(shape: Sequence, seed: Any, dtype: str = "float32") -> Any:
     return tf.random.stateless_normal(shape, make_seed(seed), dtype=dtype)
 
 
+def with_noise(values: Any, stddev: float, seed: Any) -> Any:
+    """Values with Gaussian noise of their own for each of them."""
+    if stddev == 0.0:
+        return values
+    return values + stddev * normal(tf.shape(values), seed, values.dtype)
+
+
 def uniform(shape: Sequence, seed: Any, dtype: str = "float32") -> Any:
     """Draws from [0, 1), one per element of `shape`."""
     return tf.random.stateless_uniform(shape, make_seed(seed), dtype=dtype)

@@ -9,7 +9,7 @@ from typing import Any
 _NAMES = {
     "Client": "kgpm.serving.client.client",
     "ExportedModel": "kgpm.serving.exported_model",
-    "ServingError": "kgpm.serving.serving_error",
+    "ServingError": "kgpm.errors",
     "export_model": "kgpm.serving.export.saved_model",
 }
 

@@ -13,13 +13,16 @@ import numpy as np
 import tensorflow as tf
 
 from kgpm.errors import UserError
-from kgpm.serving.arrays import as_array
 from kgpm.serving.export.versions import SIGNATURES_FILE
 from kgpm.serving.export.versions import latest_version
-from kgpm.serving.sentences import sentence_of
+from kgpm.serving.export.warmup import small_requests
+from kgpm.serving.inputs import DEFAULT_SIGNATURE
+from kgpm.serving.inputs import as_array
+from kgpm.serving.inputs import sentence_of
+from kgpm.serving.served_model import ServedModel
 
 
-class ExportedModel:
+class ExportedModel(ServedModel):
     """Answers the signatures of an export, without Keras and TFP.
 
     Calls are independent of each other and may come from several threads.
@@ -57,33 +60,27 @@ class ExportedModel:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """`(H, W, C)` of the images that it takes."""
-        inputs = self.signatures["serving_default"]["inputs"]
+        inputs = self.signatures[DEFAULT_SIGNATURE]["inputs"]
         return tuple(inputs["episode"]["shape"][2:])
 
     def call(
         self, signature: str, inputs: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:
-        """Answers one request.
-
-        Args:
-            signature: name of a signature.
-            inputs: an array for each of its inputs, by name; more are not
-                taken.
-
-        Returns:
-            An array for each output.
-
-        Raises:
-            UserError: an unknown signature, and inputs that are missing, too
-                many, not numbers, of another shape or with other values than
-                the signature takes.
-        """
         tensors = self._tensors(signature, inputs)
         try:
             outputs = self._functions[signature](**tensors)
         except tf.errors.InvalidArgumentError as error:
             raise UserError(sentence_of(error.message)) from error
         return {name: value.numpy() for name, value in outputs.items()}
+
+    def warm_up(self) -> None:
+        """Calls each signature, whose first call is several times as slow.
+
+        The requests in `assets.extra` are for TensorFlow Serving; reading
+        them takes its messages, which a server may not have.
+        """
+        for name, inputs in small_requests(self.signatures, self.call).items():
+            self.call(name, inputs)
 
     def _tensors(
         self, signature: str, inputs: Mapping[str, Any]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,16 @@ from kgpm.files import atomic_path
 from kgpm.files import read_json
 from kgpm.training.run_directory import CHECKPOINTS
 from kgpm.training.run_directory import RunDirectory
+
+# The flag of an argument, where it has another name.
+_FLAGS = {
+    "dtype": "--dtype_policy",
+    "image_shape": "the image shape",
+    "stem": "--encoder",
+    "variance": "--data_variance",
+}
+# What follows from the likelihood, the image shape and the size of a latent.
+_FOLLOWING = ("num_parameters", "grid_shape", "decoder.code_size")
 
 
 def load_model(
@@ -90,51 +101,54 @@ def check_same_model(run: RunDirectory, model: keras.Model) -> None:
     """
     stored = read_json(run.backup / "model.json")
     current = describe_model(model)
-    if stored is None or stored == current:
+    if stored is None:
         return
     if stored["class"] != current["class"]:
-        difference = (
+        found = [
             f"it is a {stored['class']} and the flags ask for a "
             f"{current['class']}"
-        )
+        ]
     else:
-        old, new = stored["config"], current["config"]
-        difference = ", ".join(
-            f"{_flag_of(name)} was {old.get(name)} and is now {new.get(name)}"
-            for name in sorted({*old, *new})
-            if old.get(name) != new.get(name)
+        found = _differences(stored["config"], current["config"])
+    if found:
+        raise UserError(
+            f"{run.path} holds a checkpoint of another model: "
+            f"{', '.join(found)}; leave that flag out to go on with the run's "
+            "own value, or use another --model_dir"
         )
-    raise UserError(
-        f"{run.path} holds a checkpoint of another model: {difference}; leave "
-        "that flag out to go on with the run's own value, or use another "
-        "--model_dir"
-    )
 
 
 def describe_model(model: keras.Model) -> dict[str, Any]:
     """Returns the class and configuration of a model as plain JSON values."""
-    config = {
-        name: _plain(value)
-        for name, value in model.get_config().items()
-        if name not in ("name", "trainable")
-    }
-    text = json.dumps(config, default=str)
+    text = json.dumps(model.get_config(), default=str)
     return {"class": type(model).__name__, "config": json.loads(text)}
 
 
-def _plain(value: Any) -> Any:
-    """A serialised object by its name alone where it has no arguments."""
-    if isinstance(value, dict) and "class_name" in value:
-        arguments = value.get("config") or {}
-        return (
-            {value["class_name"]: arguments}
-            if arguments
-            else (value["class_name"])
-        )
-    return value
+def _differences(old: dict, new: dict) -> list[str]:
+    """What differs in two configurations, each flag once."""
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    found = {}
+    for path in {**before, **after}:
+        part, _, argument = path.rpartition(".")
+        if before.get(path) == after.get(path) or path.endswith(_FOLLOWING):
+            continue
+        # The arguments of another class say no more.
+        if before.get(part) == after.get(part):
+            flag = _FLAGS.get(argument, f"--{argument}")
+            found[flag] = f"was {before.get(path)} and is now {after.get(path)}"
+    return [f"{flag} {values}" for flag, values in found.items()]
 
 
-def _flag_of(argument: str) -> str:
-    """The flag that sets a constructor's argument."""
-    by_data = {"image_shape": "the image shape", "dtype": "--dtype_policy"}
-    return by_data.get(argument, f"--{argument}")
+def _leaves(config: dict, part: str = "") -> Iterator[tuple[str, Any]]:
+    """Values by their paths, such as `memory.solver`, and classes of parts."""
+    for name, value in config.items():
+        path = f"{part}.{name}" if part else name
+        if name in ("name", "trainable"):
+            continue
+        if not isinstance(value, dict) or "class_name" not in value:
+            yield path, value
+        elif name == "dtype":
+            yield path, value["config"]["name"]
+        else:
+            yield path, value["class_name"]
+            yield from _leaves(value.get("config") or {}, path)

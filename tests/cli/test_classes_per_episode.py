@@ -5,11 +5,9 @@ import pytest
 
 from kgpm import UserError
 from kgpm import data
-from kgpm import train
-from kgpm.cli import flags
 from kgpm.cli import training_job
 from kgpm.cli.images import load_split
-from kgpm.cli.main import parse
+from kgpm.cli.main import training_flags
 from kgpm.cli.stored_run import evaluation_batches
 
 DIGITS = (
@@ -25,10 +23,7 @@ DIGITS = (
 
 
 def parsed(folder, *arguments):
-    values = flags.FlagValues()
-    train.define_flags(values)
-    parse(values, [*DIGITS, f"--model_dir={folder / 'run'}", *arguments])
-    return values
+    return training_flags(*DIGITS, f"--model_dir={folder / 'run'}", *arguments)
 
 
 def test_training_episodes_have_so_many_classes(tmp_path):

@@ -22,7 +22,7 @@ def run_main(main, *arguments):
     return run(
         "kgpm.test",
         main,
-        flags.define_run_flags,
+        lambda values: flags.define(values, "run"),
         "Doc.",
         ["--model_dir=x", *arguments],
     )
@@ -148,8 +148,16 @@ FLAGS = {
     "no such flag": (["--qqqq=1"], "unknown command line flag 'qqqq'"),
     "no episode": (["--episode_length=0"], "not a positive integer"),
     "no number": (["--batch_size=x"], "--batch_size=x"),
-    "not finite": (["--learning_rate=nan"], "must be finite, received nan"),
-    "no choice": (["--optimizer=sgd"], "<adam|adamw|lamb|lars_adam|lion|muon>"),
+    "not finite": (
+        ["--learning_rate=nan"],
+        "--learning_rate=nan: expected a finite number",
+    ),
+    "no choice": (
+        ["--optimizer=adamww"],
+        "expected one of adam, adamw, lamb, lars_adam, lion, muon. Did you "
+        "mean 'adamw'?",
+    ),
+    "no model": (["--model=gmp"], "Did you mean 'gpm'?"),
     "no width": (["--width=8,0"], "--width=8,0"),
     "not a flag": (["--download", "false"], "received 'false'"),
     "no value": (["--seed"], "missing value for flag --seed"),

@@ -8,12 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from kgpm import train
 from kgpm.cli import flags
 from kgpm.cli import training_job
-from kgpm.cli.main import parse
-from kgpm.models import MODELS
-from kgpm.models import KeyedMemoryModel
+from kgpm.cli.main import training_flags
 
 # By what a step moves beside weights that have a gradient: nothing, with a
 # memory and without; statistics and singular vectors; running means of codes;
@@ -50,27 +47,29 @@ class CopyIn(keras.callbacks.Callback):
 
 
 def run(name, model_dir, *arguments):
-    values = flags.FlagValues()
-    train.define_flags(values)
-    keyed = issubclass(MODELS[name], KeyedMemoryModel)
+    keyed = name == "kpp"
     sizes = {
         "code_size": 4,
         "hidden_size": 8,
         "memory_size": 8 if keyed else 2,
         "window_size": 8,
     }
-    taken = MODELS[name].constructor_arguments()
     small = [*SMALL, f"--model={name}", f"--model_dir={model_dir}"]
-    small += [f"--{each}={sizes[each]}" for each in sizes if each in taken]
+    small += [
+        f"--{each}={size}"
+        for each, size in sizes.items()
+        if name in flags.row(each).defaults
+    ]
     if keyed:
         small += ["--encoder=tsm_resnet_small", "--num_blocks=1"]
-    parse(values, [*small, *arguments])
+    values = training_flags(*small, *arguments)
     random.seed(values.seed)
     job = training_job.prepare_job(values)
     training_job.fit(values, job)
     return job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_resumed_is_as_uninterrupted(name, tmp_path, monkeypatch):
     copy = CopyIn(2, tmp_path / "whole", tmp_path / "cut")

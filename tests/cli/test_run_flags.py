@@ -1,6 +1,9 @@
+import re
+
 import pytest
 
 from kgpm import UserError
+from kgpm import reproduce
 from kgpm.cli import flags
 from kgpm.cli.main import parse
 from kgpm.cli.run_flags import apply_run_flags
@@ -14,6 +17,10 @@ def parsed(directory, *arguments, define=define_flags):
     define(values)
     parse(values, [f"--model_dir={directory}", *arguments])
     return values
+
+
+def run_flags(values):
+    flags.define(values, "run")
 
 
 def flag_values(values):
@@ -39,8 +46,25 @@ def test_the_file_holds_every_value_and_is_a_flagfile(tmp_path):
     assert flag_values(again) == flag_values(values)
     assert not again.resume
     text = (tmp_path / "flags.cfg").read_text()
+    names = set(re.findall(r"^(?:# )?--(\w+)", text, re.MULTILINE))
     for name in values:
-        assert name == "resume" or f"{name}" in text
+        written = name != "resume" and values[name].row.is_of("gpm")
+        assert bool({name, f"no{name}"} & names) == written
+    # A default of what has no effect is none of the run.
+    assert "# --worker_timeout is not set" in text
+
+
+def test_a_programs_own_flag_is_not_the_runs(tmp_path):
+    save_run_flags(parsed(tmp_path, "--epochs=4", "--episode_length=7"))
+    values = parsed(tmp_path, define=reproduce.define_flags)
+    apply_run_flags(values)
+    assert (values.episode_length, values.epochs) == (7, None)
+
+
+def test_a_run_of_a_model_that_is_no_more_is_one_sentence(tmp_path):
+    (tmp_path / "flags.cfg").write_text("--model=gpm\n--read=attractor\n")
+    with pytest.raises(UserError, match="--read=attractor: expected one of"):
+        apply_run_flags(parsed(tmp_path))
 
 
 def test_a_run_gives_its_values_and_the_command_line_wins(tmp_path):
@@ -60,7 +84,7 @@ def test_a_run_may_move_and_a_program_may_lack_its_flags(tmp_path):
     (tmp_path / "old").mkdir()
     save_run_flags(parsed(tmp_path / "old", "--seed=3", "--epochs=4"))
     (tmp_path / "old").rename(tmp_path / "new")
-    values = parsed(tmp_path / "new", define=flags.define_run_flags)
+    values = parsed(tmp_path / "new", define=run_flags)
     apply_run_flags(values)
     assert values.seed == 3
     assert values.model_dir == str(tmp_path / "new")

@@ -15,6 +15,8 @@ from kgpm import train
 from kgpm.cli import training_job
 from kgpm.cli.images import load_split
 from kgpm.cli.main import run
+from kgpm.cli.main import training_flags
+from kgpm.cli.parts import make_model
 from kgpm.training.backup import Progress
 
 SMALL = (
@@ -52,8 +54,11 @@ def in_process(monkeypatch, capfd):
     return start
 
 
-def test_what_is_right_passes(in_process, tmp_path):
-    assert in_process(f"--model_dir={tmp_path / 'run'}", *SMALL) == (0, "")
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_what_is_right_passes(epochs, in_process, tmp_path):
+    assert in_process(
+        f"--model_dir={tmp_path / 'run'}", f"--epochs={epochs}", *SMALL
+    ) == (0, "")
 
 
 def corrupt_folder(path):
@@ -65,11 +70,14 @@ def corrupt_folder(path):
 
 BAD = {
     "unknown data set": (["--dataset=mnits"], "mnist"),
-    "unknown model": (["--model=gmp"], "Did you mean 'gpm'?"),
     "grey pixels": (["--binarize=none"], "add --binarize=threshold"),
     "K >= C": (["--memory_size=4"], "code_size"),
     "tiny images": (["--image_size=2"], "image_shape"),
-    "endless warm-up": (["--epochs=1"], "lower --warmup_epochs"),
+    "endless warm-up": (
+        ["--epochs=1", "--warmup_epochs=1"],
+        "lower --warmup_epochs",
+    ),
+    "no effect": (["--beta=3"], "with --model=slot_vae only"),
     "an empty folder": (["--dataset=TMP/empty"], "empty"),
     "no pictures": (["--dataset=TMP/broken"], ".png"),
     "data that are not there": (
@@ -189,6 +197,7 @@ def backup_values(model_dir):
         return {name: file[name] for name in file.files}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     epochs = 6
@@ -220,7 +229,6 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
 
 def test_another_model_is_not_resumed(in_process, tmp_path):
     from kgpm.files import write_json
-    from kgpm.models import GPM
     from kgpm.training.run_directory import RunDirectory
     from kgpm.training.stored_model import describe_model
 
@@ -228,7 +236,7 @@ def test_another_model_is_not_resumed(in_process, tmp_path):
     stored = RunDirectory(tmp_path)
     stored.create()
     training_job.save_run_flags(values)
-    model = GPM((8, 8, 1), memory_size=2, code_size=4, width=4)
+    model = make_model(values, (8, 8, 1))
     write_json(stored.backup / "model.json", describe_model(model))
     resumed = (f"--model_dir={tmp_path}", "--resume")
     assert in_process(*resumed) == (0, "")
@@ -258,10 +266,4 @@ def test_an_average_of_the_first_weights_is_told(
 
 
 def train_values(directory, *arguments):
-    from kgpm.cli import flags
-    from kgpm.cli.main import parse
-
-    values = flags.FlagValues()
-    train.define_flags(values)
-    parse(values, [f"--model_dir={directory}", *SMALL, *arguments])
-    return values
+    return training_flags(f"--model_dir={directory}", *SMALL, *arguments)

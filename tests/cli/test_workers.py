@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from kgpm import train
-from kgpm.cli import flags
-from kgpm.cli.main import parse
 from kgpm.cli.main import run
+from kgpm.cli.main import training_flags
 from kgpm.cli.run_flags import facts_of_the_run
 from kgpm.cli.workers import cluster_of
 from kgpm.cli.workers import facts_of_this_worker
@@ -50,10 +49,7 @@ SMALL = (
 
 
 def flag_values(*arguments):
-    values = flags.FlagValues()
-    train.define_flags(values)
-    parse(values, ["--model_dir=unused", *arguments])
-    return values
+    return training_flags("--model_dir=unused", *arguments)
 
 
 def config(ports, rank):
@@ -112,6 +108,7 @@ def state(directory):
         return progress, {name: file[name] for name in file.files}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_workers_equal_one_device(tmp_path, start):
     alone, first = tmp_path / "alone", tmp_path / "first"
     # The hosts share no disk.
@@ -173,6 +170,7 @@ def test_killed_and_resumed_workers_equal_one_device(tmp_path, start):
     )
 
 
+@pytest.mark.slow
 def test_a_worker_that_ends_before_it_is_connected(tmp_path, start):
     """Each of two once waits for the other, which met it and then ended."""
     facts = facts_of_this_worker(flag_values(*SMALL))

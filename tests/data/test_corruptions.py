@@ -5,6 +5,7 @@ from kgpm.data import CORRUPTIONS
 from kgpm.data import get_corruption
 from kgpm.data import make_corruption
 from kgpm.data.corruptions import Corruption
+from kgpm.data.corruptions import Level
 from kgpm.errors import UserError
 
 
@@ -17,20 +18,21 @@ def images():
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3)])
 def test_every_record_is_complete(name, shape):
-    record = get_corruption(name).for_images(shape)
-    assert record.label and not record.of_side
-    assert record.lowest <= record.default <= record.highest
-    assert 0.0 < record.step <= record.highest - record.lowest
+    record = get_corruption(name)
+    level = record.level_of(shape)
+    assert level.label
+    assert level.lowest <= level.default <= level.highest
+    assert 0.0 < level.step <= level.highest - level.lowest
     images = np.random.default_rng(0).integers(0, 2, (6, *shape))
     images = images.astype("float32")
-    for level in (record.lowest, record.default, record.highest):
+    for value in (level.lowest, level.default, level.highest):
         for binary in (True, False):
-            corrupt = make_corruption(name, level, binary=binary)
+            corrupt = make_corruption(name, value, binary=binary)
             noisy = np.asarray(corrupt(images, 1))
             assert noisy.shape == images.shape
             assert noisy.min() >= 0.0 and noisy.max() <= 1.0
             np.testing.assert_array_equal(noisy, corrupt(images, 1))
-            if level == record.default:
+            if value == level.default:
                 assert (noisy != images).any(axis=(1, 2, 3)).all()
                 if binary:
                     stays = bool(np.isin(noisy, [0.0, 1.0]).all())
@@ -44,9 +46,9 @@ def test_rotated_grey_images_stay_grey(images):
 
 def test_default_block_is_that_of_the_paper():
     block = get_corruption("block")
-    assert block.for_images((28, 28, 1)).default == 12
-    assert block.for_images((64, 64, 3)).default == 27
-    assert block.for_images((64, 48, 3)).highest == 48
+    assert block.level_of((28, 28, 1)).default == 12
+    assert block.level_of((64, 64, 3)).default == 27
+    assert block.level_of((64, 48, 3)).highest == 48
 
 
 def test_block_is_filled_with_the_value_asked_for(images):
@@ -67,9 +69,8 @@ def test_a_record_of_ones_own(images, monkeypatch):
     def negative(images, level, seed, binary):
         return (1.0 if binary else level) - images
 
-    mine = Corruption(
-        negative, "white", 1.0, 0.5, 1.0, 0.5, options=("binary",)
-    )
+    level = Level("what white becomes", 1.0, 0.5, 1.0, 0.5)
+    mine = Corruption(negative, level, options=("binary",))
     monkeypatch.setitem(CORRUPTIONS, "negative", mine)
     for binary in (True, False):
         corrupt = make_corruption("negative", 0.5, binary=binary)

@@ -173,8 +173,8 @@ def _flat(batch) -> np.ndarray:
         ({"batch_size": 2.5}, "batch_size to be an integer"),
         ({"first_epoch": -1, "repeat": True}, "first_epoch"),
         ({"first_epoch": 1}, "repeat=True"),
-        ({"binarize": "fixed"}, "pass it to load_images"),
-        ({"image_size": 3}, "pass it to load_images"),
+        ({"binarize": "fixed"}, "source that load_images takes only"),
+        ({"image_size": 3}, "source that load_images takes only"),
     ],
 )
 def test_wrong_arguments_are_refused(options, message):

@@ -208,7 +208,11 @@ def test_dynamic_images_are_drawn_once():
         ((5, 2), {"own_images": 0}, "own_images of at least 1"),
         ((5, 2), {"own_images": 5}, "own_images to be from 1 to 4"),
         ((5, 1), {"own_images": 3}, "own_images to be from 5 to 5"),
-        ((5, 2), {"own_images": 3, "exact": False}, "exact=True with own"),
+        (
+            (5, 2),
+            {"own_images": 3, "exact": False},
+            "own_images with exact=True only",
+        ),
         # The smallest class has 9 images, one of which is the target.
         ((9, 1), {}, "at least 10 images .* received a class of 9"),
         ((10, 2), {}, "at least 10 images .* received a class of 9"),

@@ -171,6 +171,7 @@ def test_broken_burda_files_are_refused(tmp_path):
         load_images("omniglot_burda", data_dir=str(tmp_path))
 
 
+@pytest.mark.slow
 def test_real_omniglot_has_burdas_number_for_training(shared_data):
     sizes = {
         split: load_images(

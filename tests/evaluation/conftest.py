@@ -20,6 +20,10 @@ class FakeLikelihood:
     def point(self, parameters, threshold=0.5):
         return tf.cast(parameters >= threshold, "float32")
 
+    def log_prob(self, images, parameters, seed=None):
+        """Minus the number of pixels that are 1."""
+        return -tf.reduce_sum(images, axis=(-3, -2, -1))
+
     def validate(self, images):
         """Numbers are no pixels."""
 
@@ -59,6 +63,14 @@ class FakeMemory:
 
     def recall(self, memory):
         return memory
+
+    def latent_energy(self, codes, memory):
+        """The number of pixels that are 1, which energy has twice so."""
+        return tf.reduce_sum(codes, axis=(-3, -2, -1))
+
+    def residual(self, codes, latents, memory):
+        """Three times the number of pixels that are 1."""
+        return 3.0 * tf.reduce_sum(codes, axis=(-3, -2, -1))
 
     def num_addresses(self, memory):
         return 2
@@ -142,13 +154,8 @@ class FakeModel:
             axis=1,
         )
 
-    def energy(self, images, memory):
-        """Twice the number of pixels that are 1."""
-        return 2.0 * tf.reduce_sum(images, axis=(-3, -2, -1))
-
-    def code_residual(self, images, memory):
-        """Three times the number of pixels that are 1."""
-        return 3.0 * tf.reduce_sum(images, axis=(-3, -2, -1))
+    def mean_latents(self, codes, memory):
+        return codes
 
 
 def added(codes, memory):

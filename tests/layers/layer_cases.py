@@ -4,17 +4,8 @@ import keras
 import numpy as np
 
 from kgpm import layers
-
-
-def noise(*shape):
-    return np.random.default_rng(1).normal(size=shape).astype("float32")
-
-
-def write_and_sample(layer, codes):
-    if not layer.built:
-        layer.build()
-    memory = layer.write(codes, seed=1, training=True)
-    return memory, layer.sample(codes, memory, seed=2)
+from tests.layers.layer_checks import noise
+from tests.layers.memory_cases import MEMORIES
 
 
 def read_slots(layer, codes, mean, count):
@@ -32,25 +23,8 @@ def read_slots(layer, codes, mean, count):
     )
 
 
-def write_sample_and_kl(layer, codes):
-    memory, draw = write_and_sample(layer, codes)
-    return memory, draw, layer.kl(memory)
-
-
-def draw_address(layer, w_mean, memory_mean):
-    return layer(w_mean, memory_mean, seed=3)
-
-
-def read_images(layer, images):
-    if not layer.built:
-        layer.build()
-        # A black image and biases of zero meet ReLUs where they are flat.
-        layer.dummies.assign(noise(*layer.dummies.shape))
-    entries = layer.recall({"images": images, "weights": np.ones((2, 3))})
-    codes = layer.encode(images)
-    log_posterior = layer.log_posterior(codes, entries)
-    drawn = layer.draw(codes, entries, log_posterior, 2, seed=3)
-    return drawn, layer.sample_prior(entries, 4, seed=4)["z"]
+def draw_address(layer, codes, memory_mean):
+    return layer(codes, memory_mean, seed=3)
 
 
 def quantize(layer, inputs):
@@ -61,10 +35,12 @@ def decode_entry(layer, z, features, *skips):
     return layer({"z": z, "features": features, "skips": skips})
 
 
-ADDRESS = (noise(2, 3, 4), noise(2, 4, 6))
+ADDRESS = (noise(2, 3, 6), noise(2, 4, 6))
 DRAW = [(2, 3, 4), (2, 3), (2, 3)]
-# Name -> arguments of `run_layer_test`. A new layer adds a line here.
+# Name -> arguments of `run_layer_test`, and whether `run_model_test` takes
+# them. A new layer adds a line here.
 CASES = {
+    **MEMORIES,
     "address_per_slot": dict(
         layer_class=layers.AddressPosterior,
         config=dict(memory_size=4, observation_noise=0.5, posterior="per_slot"),
@@ -79,16 +55,6 @@ CASES = {
         inputs=ADDRESS,
         shapes=DRAW,
         num_weights=0,
-        call=draw_address,
-    ),
-    "address_isotropic": dict(
-        layer_class=layers.AddressPosterior,
-        config=dict(
-            memory_size=4, observation_noise=0.5, posterior="isotropic"
-        ),
-        inputs=ADDRESS,
-        shapes=DRAW,
-        num_weights=1,
         call=draw_address,
     ),
     "address_encoder": dict(
@@ -122,26 +88,6 @@ CASES = {
         shapes=[(4, 3), (4, 4), (4, 5, 6, 1), (4, 3, 3, 2), (4, 2, 2, 2)],
         num_weights=14 + 4,
     ),
-    "block_memory": dict(
-        layer_class=layers.BlockMemory,
-        config=dict(
-            code_size=6,
-            latent_size=3,
-            num_reads=2,
-            memory_size=12,
-            window_size=8,
-            key_transform="bounded",
-            width=4,
-            hidden_size=5,
-        ),
-        inputs=(noise(2, 4, 6),),
-        # Memory, latents, kl_y and kl_z, log-ratio.
-        shapes=[(2, 12, 12, 3), (2, 4, 3), *[(2, 4)] * 3],
-        # Heads, writer, prior.
-        num_weights=2 * 6 + (4 + 3) + (2 + 3 + 2),
-        num_frozen=4,
-        call=write_and_sample,
-    ),
     "categorical_read": dict(
         layer_class=layers.CategoricalRead,
         config=dict(
@@ -153,36 +99,6 @@ CASES = {
         # q(u | x), g, the kinds, four of p(u | a), m_0.
         num_weights=4 + 4 + 1 + 4 + 1,
         call=read_slots,
-    ),
-    "dense_memory": dict(
-        layer_class=layers.DenseMemory,
-        config=dict(
-            code_size=6,
-            latent_size=3,
-            num_reads=1,
-            projection_size=7,
-            hidden_size=5,
-        ),
-        inputs=(noise(2, 4, 6),),
-        shapes=[(2, 6), (2, 4, 3), *[(2, 4)] * 3],
-        num_weights=2 * 6 + 6,
-        num_frozen=4,
-        call=write_and_sample,
-    ),
-    "dynamic_kanerva_memory": dict(
-        layer_class=layers.DynamicKanervaMemory,
-        config=dict(
-            memory_size=3,
-            code_size=5,
-            observation_noise=0.6,
-            learn_observation_noise=True,
-            address_noise=1.5,
-            num_opt_iters=2,
-        ),
-        inputs=(noise(2, 2, 5),),
-        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
-        num_weights=4,
-        call=write_sample_and_kl,
     ),
     "gaussian_head": dict(
         layer_class=layers.GaussianHead,
@@ -205,27 +121,6 @@ CASES = {
         num_weights=6,
         num_frozen=2,
     ),
-    "image_memory": dict(
-        layer_class=layers.ImageMemory,
-        config=dict(
-            image_shape=(5, 6, 1),
-            width=[2, 3],
-            feature_size=4,
-            address_size=3,
-            latent_size=2,
-            hidden_size=6,
-        ),
-        inputs=(noise(2, 3, 5, 6, 1),),
-        shapes=[
-            # Features and maps picked, z.
-            *[(2, 6, 4), (2, 6, 3, 3, 2), (2, 6, 2, 2, 3), (2, 6, 2)],
-            *[(2, 3, 2)] * 3,
-            (2, 4, 2),
-        ],
-        # Two encoders, four dense layers, the learned images.
-        num_weights=2 * 14 + 8 + 1,
-        call=read_images,
-    ),
     "grid_decoder": dict(
         layer_class=layers.GridDecoder,
         config=dict(
@@ -239,7 +134,7 @@ CASES = {
         shapes=[(2, 3, 8, 12, 2)],
         num_weights=2 + 4 + 4,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "grid_encoder": dict(
         layer_class=layers.GridEncoder,
@@ -253,7 +148,7 @@ CASES = {
         shapes=[(2, 3, 2, 3, 5)],
         num_weights=6 + 4 + 2,
         bfloat16="float32",
-        model_dir=True,
+        in_a_model=True,
     ),
     "pixel_cnn": dict(
         layer_class=layers.PixelCNN,
@@ -270,7 +165,7 @@ CASES = {
         shapes=[(2, 5, 6, 4)],
         num_weights=4,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "residual_stack_shared": dict(
         layer_class=layers.ResidualStack,
@@ -279,7 +174,7 @@ CASES = {
         shapes=[(2, 5, 6, 4)],
         num_weights=2,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "soft_memory": dict(
         layer_class=layers.SoftMemory,
@@ -287,7 +182,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=2,
-        model_dir=True,
+        in_a_model=True,
     ),
     "soft_memory_cosine": dict(
         layer_class=layers.SoftMemory,
@@ -295,7 +190,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=2,
-        model_dir=True,
+        in_a_model=True,
     ),
     "soft_memory_reference": dict(
         layer_class=layers.SoftMemory,
@@ -303,7 +198,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=1,
-        model_dir=True,
+        in_a_model=True,
     ),
     "vector_quantizer": dict(
         layer_class=layers.VectorQuantizer,
@@ -321,29 +216,7 @@ CASES = {
         shapes=[(2, 3, 4)],
         num_weights=0,
         num_frozen=4,
-        model_dir=True,
-    ),
-    "skip_encoder": dict(
-        layer_class=layers.SkipEncoder,
-        config=dict(image_shape=(26, 26, 1), feature_size=5, width=[4, 6]),
-        inputs=(noise(2, 3, 26, 26, 1),),
-        shapes=[(2, 3, 5), (2, 3, 13, 13, 4), (2, 3, 7, 7, 6)],
-        num_weights=14,
-        bfloat16="bfloat16",
-    ),
-    "skip_decoder": dict(
-        layer_class=layers.SkipDecoder,
-        config=dict(
-            image_shape=(28, 25, 1),
-            code_size=5,
-            num_parameters=2,
-            width=[4, 6],
-        ),
-        inputs=(noise(2, 3, 5), noise(2, 3, 14, 13, 4), noise(2, 3, 7, 7, 6)),
-        shapes=[(2, 3, 28, 25, 2)],
-        num_weights=4 + 3 * 4 + 2,
-        call=lambda layer, codes, *skips: layer(codes, skips),
-        bfloat16="bfloat16",
+        in_a_model=True,
     ),
     "entry_decoder": dict(
         layer_class=layers.EntryDecoder,
@@ -371,7 +244,7 @@ CASES = {
         shapes=[(2, 5, 4, 6)],
         num_weights=3,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "group_normalization": dict(
         layer_class=layers.FastGroupNormalization,
@@ -380,7 +253,7 @@ CASES = {
         shapes=[(2, 5, 4, 6)],
         num_weights=2,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "encoder": dict(
         layer_class=layers.ImageEncoder,
@@ -391,7 +264,7 @@ CASES = {
         shapes=[(2, 5)],
         num_weights=2 * 2 + 2 * 2 * 2 * 3 + 2,
         bfloat16="float32",
-        model_dir=True,
+        in_a_model=True,
     ),
     "encoder_without_normalization": dict(
         layer_class=layers.ImageEncoder,
@@ -416,22 +289,7 @@ CASES = {
         shapes=[(2, 9, 12, 3)],
         num_weights=2 + 2 * 2 * 2 * 3 + 2 * 2,
         bfloat16="bfloat16",
-        model_dir=True,
-    ),
-    "kanerva_memory": dict(
-        layer_class=layers.KanervaMemory,
-        config=dict(
-            memory_size=3,
-            code_size=5,
-            key_size=4,
-            hidden_size=6,
-            observation_noise=0.6,
-        ),
-        inputs=(noise(2, 2, 5),),
-        # Memory, latents, kl_y and kl_z, log-ratio, divergence.
-        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), *[(2, 2)] * 3, (2,)],
-        num_weights=3 + 1 + 3 * 4 + 4,
-        call=write_sample_and_kl,
+        in_a_model=True,
     ),
     "lstm": dict(
         layer_class=layers.OrderingLSTM,
@@ -439,44 +297,7 @@ CASES = {
         inputs=(noise(2, 3, 4),),
         shapes=[(2, 3, 4)],
         num_weights=2 * 2 * 3,
-        model_dir=True,
-    ),
-    "memory_direct": dict(
-        layer_class=layers.PseudoInverseMemory,
-        config=dict(
-            memory_size=3,
-            code_size=5,
-            write_refine_steps=1,
-            posterior="per_slot",
-        ),
-        inputs=(noise(2, 4, 5),),
-        shapes=[(2, 3, 5), (2, 4, 5), (2, 4), (2, 4)],
-        num_weights=2,
-        call=write_and_sample,
-    ),
-    "memory_sequential": dict(
-        layer_class=layers.PseudoInverseMemory,
-        config=dict(memory_size=3, code_size=5, writer="sequential"),
-        inputs=(noise(2, 2, 5),),
-        # The nest is flattened with its keys in order.
-        shapes=[(2, 3, 3), (2, 3, 5), (2, 2, 5), (2, 2), (2, 2), (2,)],
-        num_weights=2,
-        call=write_sample_and_kl,
-    ),
-    "slot_memory": dict(
-        layer_class=layers.SlotMemory,
-        config=dict(
-            memory_size=3,
-            code_size=5,
-            observation_noise=1.3,
-            read="softmax",
-            write_noise=0.2,
-        ),
-        inputs=(noise(2, 4, 5),),
-        # The nest is flattened with its keys in order.
-        shapes=[(2, 3), (2, 3, 5), (2, 4, 5), (2, 4), (2, 4)],
-        num_weights=4,
-        call=write_and_sample,
+        in_a_model=True,
     ),
     "softmax_read": dict(
         layer_class=layers.SoftmaxRead,
@@ -495,7 +316,7 @@ CASES = {
         shapes=[(2, 5, 3, 4)],
         num_weights=6,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "per_image": dict(
         layer_class=layers.PerImage,
@@ -503,7 +324,7 @@ CASES = {
         inputs=(noise(2, 3, 5, 6, 2),),
         shapes=[(2, 3, 3, 4, 4)],
         num_weights=2,
-        model_dir=True,
+        in_a_model=True,
     ),
     "spectral_dense": dict(
         layer_class=layers.SpectralDense,
@@ -513,7 +334,7 @@ CASES = {
         num_weights=2,
         num_frozen=1,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "temporal_shift_block": dict(
         layer_class=layers.TemporalShiftBlock,
@@ -539,7 +360,7 @@ CASES = {
         num_weights=3 + (6 + 3 * 9) + 2,
         num_frozen=2 + 4 + 3 * 6,
         bfloat16="float32",
-        model_dir=True,
+        in_a_model=True,
     ),
     "trace_prior": dict(
         layer_class=layers.TracePrior,
@@ -557,7 +378,7 @@ CASES = {
         shapes=[(2, 9, 12, 3)],
         num_weights=4 + 3,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
     "transposed_convolution": dict(
         layer_class=layers.TransposedConvolution,
@@ -566,6 +387,6 @@ CASES = {
         shapes=[(2, 7, 4, 3)],
         num_weights=2,
         bfloat16="bfloat16",
-        model_dir=True,
+        in_a_model=True,
     ),
 }

@@ -9,6 +9,10 @@ import tensorflow as tf
 from keras import tree
 
 
+def noise(*shape):
+    return np.random.default_rng(1).normal(size=shape).astype("float32")
+
+
 def awake(part):
     """With random numbers in kernels that start at zero, as after training."""
     generator = np.random.default_rng(2)
@@ -27,9 +31,8 @@ def run_layer_test(
     num_frozen=0,
     call=None,
     bfloat16=None,
-    model_dir=None,
 ):
-    """Builds, calls, serialises, copies, saves and differentiates a layer.
+    """Builds, calls, serialises, copies and differentiates a layer.
 
     Args:
         layer_class: the class.
@@ -41,8 +44,6 @@ def run_layer_test(
         call: function of a layer and the inputs; the layer itself by default.
         bfloat16: dtype of the outputs under `mixed_bfloat16`; `None` where
             the layer is not meant for it.
-        model_dir: folder for a `.keras` file of a functional model around a
-            layer of one input; `None` for no such model.
     """
 
     def apply(layer):
@@ -90,17 +91,6 @@ def run_layer_test(
     for value, other in zip(outputs, apply(copy), strict=True):
         np.testing.assert_array_equal(value, other)
 
-    if model_dir is not None:
-        symbol = keras.Input(inputs[0].shape[1:])
-        model = keras.Model(symbol, layer(symbol))
-        assert model.output_shape == (None, *shapes[0][1:])
-        path = str(model_dir / "model.keras")
-        model.save(path)
-        loaded = keras.saving.load_model(path)
-        np.testing.assert_allclose(
-            loaded(inputs[0]), outputs[0], rtol=1e-5, atol=1e-5
-        )
-
     if bfloat16 is not None:
         half = layer_class(dtype="mixed_bfloat16", name="half", **config)
         values = apply(half)
@@ -112,3 +102,26 @@ def run_layer_test(
             np.testing.assert_allclose(
                 tf.cast(other, "float32"), value, rtol=0, atol=0.06 * scale
             )
+
+
+def run_model_test(layer_class, config, inputs, shapes, model_dir):
+    """Saves and loads a functional model around a layer of one input.
+
+    Args:
+        layer_class: the class.
+        config: its constructor's arguments.
+        inputs: tuple of one NumPy array.
+        shapes: expected shapes, of the outputs first.
+        model_dir: folder for a `.keras` file.
+    """
+    layer = layer_class(name="layer", **config)
+    symbol = keras.Input(inputs[0].shape[1:])
+    model = keras.Model(symbol, layer(symbol))
+    assert model.output_shape == (None, *shapes[0][1:])
+    awake(layer)
+    path = str(model_dir / "model.keras")
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    np.testing.assert_allclose(
+        loaded(inputs[0]), layer(inputs[0]), rtol=1e-5, atol=1e-5
+    )

@@ -31,6 +31,12 @@ def problem(episodes=2, queries=4, size=3, columns=5):
     )
 
 
+def around(layer, memory, seed, w_mean):
+    """A draw around a mean that is given, where codes have no effect."""
+    shape = (*w_mean.shape[:2], memory.shape[-1])
+    return layer(tf.zeros(shape, "float64"), memory, seed=seed, w_mean=w_mean)
+
+
 def exact_posterior(code, memory):
     """Mean and covariance of w given z, by conditioning the joint Gaussian."""
     cross = memory.T
@@ -58,7 +64,7 @@ def prior(size=3):
 def test_divergence_is_that_of_probability(posterior):
     layer = make(posterior=posterior)
     w_mean, memory = problem()
-    draw = layer(w_mean, memory, seed=1)
+    draw = around(layer, memory, 1, w_mean)
     assert set(draw.kl) == {"kl_w"}
     expected = tfd.kl_divergence(distribution(layer, w_mean, memory), prior())
     np.testing.assert_allclose(draw.kl["kl_w"], expected, rtol=1e-10)
@@ -68,7 +74,7 @@ def test_divergence_is_that_of_probability(posterior):
 def test_log_ratio_is_that_of_the_draw(posterior):
     layer = make(posterior=posterior)
     w_mean, memory = problem()
-    draw = layer(w_mean, memory, seed=2)
+    draw = around(layer, memory, 2, w_mean)
     q = distribution(layer, w_mean, memory)
     expected = prior().log_prob(draw.latents) - q.log_prob(draw.latents)
     np.testing.assert_allclose(draw.log_ratio, expected, rtol=1e-10)
@@ -79,7 +85,7 @@ def test_minus_log_ratio_averages_to_the_divergence(posterior):
     layer = make(posterior=posterior)
     w_mean, memory = problem(1, 1)
     count = 20_000
-    draw = layer(tf.repeat(w_mean, count, axis=1), memory, seed=3)
+    draw = around(layer, memory, 3, tf.repeat(w_mean, count, axis=1))
     values = -draw.log_ratio.numpy()
     error = values.std() / np.sqrt(count)
     assert abs(values.mean() - draw.kl["kl_w"][0, 0]) < 4 * error
@@ -89,13 +95,31 @@ def test_analytic_covariance_is_the_exact_posterior():
     layer = make(posterior="analytic")
     count = 40_000
     _, memory = problem()
-    draw = layer(tf.zeros((2, count, 3), "float64"), memory, seed=4)
+    mean = tf.zeros((2, count, 3), "float64")
+    draw = around(layer, memory, 4, mean)
     for i in range(2):
         _, expected = exact_posterior(np.zeros(5), memory[i].numpy())
         diagonal = np.diag(expected)
         error = np.cov(draw.latents[i].numpy().T) - expected
         scale = np.sqrt((expected**2 + np.outer(diagonal, diagonal)) / count)
         assert np.max(np.abs(error) / scale) < 4.5
+
+
+@pytest.mark.parametrize("posterior", ["per_slot", "analytic"])
+def test_the_mean_is_by_default_the_exact_posteriors(posterior):
+    layer = make(posterior=posterior)
+    _, memory = problem()
+    codes = tf.constant(np.random.default_rng(3).normal(size=(2, 4, 5)))
+    mean = [
+        [exact_posterior(code, m)[0] for code in episode]
+        for episode, m in zip(codes.numpy(), memory.numpy(), strict=True)
+    ]
+    draw = layer(codes, memory, seed=1)
+    expected = around(layer, memory, 1, tf.constant(np.stack(mean)))
+    for value, other in zip(
+        tf.nest.flatten(draw), tf.nest.flatten(expected), strict=True
+    ):
+        np.testing.assert_allclose(value, other, rtol=1e-9)
 
 
 @pytest.mark.parametrize("posterior", ["per_slot", "analytic"])
@@ -106,7 +130,7 @@ def test_noise_is_drawn_for_each_slot_code_and_episode(posterior):
     w_mean = tf.constant(rng.normal(size=(episodes, queries, size)))
     # Orthogonal rows: the exact posterior's slots are uncorrelated too.
     memory = tf.eye(size, 6, batch_shape=[episodes], dtype="float64")
-    draw = layer(w_mean, memory, seed=5)
+    draw = around(layer, memory, 5, w_mean)
     noise = (draw.latents - w_mean).numpy()
     if posterior == "per_slot":
         variances = np.exp(layer.w_log_variance.numpy())
@@ -129,11 +153,11 @@ def test_noise_is_drawn_for_each_slot_code_and_episode(posterior):
 def test_shared_noise_is_one_number_and_documented_as_no_bound():
     layer = make(shared_noise=True)
     w_mean, memory = problem()
-    draw = layer(w_mean, memory, seed=6)
+    draw = around(layer, memory, 6, w_mean)
     scale = np.exp(0.5 * layer.w_log_variance.numpy())
     noise = (draw.latents - w_mean) / scale
     np.testing.assert_allclose(noise, noise[0, 0, 0] + np.zeros((2, 4, 3)))
-    independent = make()(w_mean, memory, seed=6)
+    independent = around(make(), memory, 6, w_mean)
     # The charge is that for independent numbers, as in the published code.
     np.testing.assert_allclose(draw.kl["kl_w"], independent.kl["kl_w"])
     assert "**not a bound**" in " ".join(AddressPosterior.__doc__.split())
@@ -143,22 +167,22 @@ def test_shared_noise_is_one_number_and_documented_as_no_bound():
 def test_seed_decides_the_draw():
     layer = make()
     w_mean, memory = problem()
-    first = layer(w_mean, memory, seed=1).latents
+    first = around(layer, memory, 1, w_mean).latents
     np.testing.assert_array_equal(
-        first, layer(w_mean, memory, seed=ops.make_seed(1)).latents
+        first, around(layer, memory, ops.make_seed(1), w_mean).latents
     )
-    assert not np.any(first == layer(w_mean, memory, seed=2).latents)
+    assert not np.any(first == around(layer, memory, 2, w_mean).latents)
 
 
 def test_log_variance_is_clipped():
     layer = make()
     w_mean, memory = problem()
     layer.w_log_variance.assign([-1000.0, 1000.0, 0.0])
-    extreme = layer(w_mean, memory, seed=1)
+    extreme = around(layer, memory, 1, w_mean)
     layer.w_log_variance.assign([-10.0, 4.0, 0.0])
     for value, expected in zip(
         tf.nest.flatten(extreme),
-        tf.nest.flatten(layer(w_mean, memory, seed=1)),
+        tf.nest.flatten(around(layer, memory, 1, w_mean)),
         strict=True,
     ):
         np.testing.assert_array_equal(value, expected)
@@ -171,7 +195,11 @@ def test_initial_variance():
 
 
 def test_arguments_that_are_refused():
-    with pytest.raises(UserError, match="isotropic, analytic, received 'full'"):
+    with pytest.raises(UserError, match="analytic, per_slot, received 'full'"):
         AddressPosterior(3, NOISE, "full")
-    with pytest.raises(UserError, match="per_slot' with shared_noise=True"):
+    with pytest.raises(UserError, match="received 'isotropic'"):
+        AddressPosterior(3, NOISE, "isotropic")
+    with pytest.raises(
+        UserError, match="shared_noise with posterior='per_slot"
+    ):
         AddressPosterior(3, NOISE, "analytic", shared_noise=True)

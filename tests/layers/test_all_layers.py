@@ -8,8 +8,9 @@ import pytest
 
 from kgpm import layers
 from tests.layers.layer_cases import CASES
-from tests.layers.layer_cases import noise
+from tests.layers.layer_checks import noise
 from tests.layers.layer_checks import run_layer_test
+from tests.layers.layer_checks import run_model_test
 
 # Keras turns its variables into arrays by a protocol that NumPy 2 has
 # deprecated.
@@ -19,11 +20,25 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_layer(name, tmp_path):
+def test_layer(name):
     case = dict(CASES[name])
-    if case.pop("model_dir", False):
-        case["model_dir"] = tmp_path
+    case.pop("in_a_model", None)
     run_layer_test(**case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if case.get("in_a_model")]
+)
+def test_layer_in_a_model(name, tmp_path):
+    case = CASES[name]
+    run_model_test(
+        case["layer_class"],
+        case["config"],
+        case["inputs"],
+        case["shapes"],
+        tmp_path,
+    )
 
 
 def test_every_layer_is_in_the_table():
@@ -31,7 +46,9 @@ def test_every_layer_is_in_the_table():
     public = {
         value
         for value in vars(layers).values()
-        if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
+        if inspect.isclass(value)
+        and issubclass(value, keras.layers.Layer)
+        and not inspect.isabstract(value)
     }
     assert public - {layers.Encoder, layers.Decoder} == tested
 

@@ -20,7 +20,7 @@ def make(**options):
     rng = np.random.default_rng(1)
     layer.memory_mean.assign(rng.normal(size=(ROWS, SIZE)))
     layer.memory_log_variance.assign(-0.4)
-    layer.address_posterior.w_log_variance.assign([-1.2])
+    layer.address_log_variance.assign([-1.2])
     return layer
 
 
@@ -163,6 +163,27 @@ def test_address_noise_has_the_charged_scale():
     assert np.all(error < 4.5 / np.sqrt(2 * count))
 
 
+def test_the_variance_of_an_address_is_clipped():
+    layer = make()
+    memory = layer.write(codes())
+    for value, expected in ((-1000.0, -10.0), (1000.0, 4.0)):
+        layer.address_log_variance.assign([value])
+        extreme = layer.sample(codes(), memory, seed=1)
+        layer.address_log_variance.assign([expected])
+        for one, other in zip(
+            tf.nest.flatten(extreme),
+            tf.nest.flatten(layer.sample(codes(), memory, seed=1)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_an_address_starts_at_three_tenths_of_its_prior():
+    layer = DynamicKanervaMemory(ROWS, SIZE, address_noise=1.5)
+    layer.build()
+    np.testing.assert_allclose(np.exp(layer.address_log_variance), [0.09])
+
+
 def test_mean_read_and_energy():
     layer = make()
     memory = layer.write(codes())
@@ -204,7 +225,9 @@ def test_prior_draws_have_the_priors_scale():
 def test_a_frozen_prior_is_not_trained_and_a_learned_noise_is():
     assert len(make().trainable_variables) == 3
     frozen = make(learn_prior=False)
-    assert [v.name for v in frozen.trainable_variables] == ["w_log_variance"]
+    assert [v.name for v in frozen.trainable_variables] == [
+        "address_log_variance"
+    ]
     learned = make(learn_observation_noise=True)
     np.testing.assert_allclose(learned.noise_variance, 0.49, rtol=1e-6)
     names = [variable.name for variable in learned.trainable_variables]

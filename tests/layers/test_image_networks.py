@@ -8,7 +8,7 @@ from kgpm.errors import UserError
 from kgpm.layers import ImageDecoder
 from kgpm.layers import ImageEncoder
 from kgpm.layers import ResidualBlock
-from kgpm.layers.networks import image_networks
+from kgpm.layers.networks import image_sizes
 
 
 def downsamplings(encoder):
@@ -28,34 +28,34 @@ SIZES = {
 @pytest.mark.parametrize("side", SIZES)
 def test_sizes(side):
     encoder, decoder = SIZES[side]
-    count = image_networks.num_scales(side)
+    count = image_sizes.num_scales(side)
     assert count == len(encoder) - 1
-    assert image_networks.encoder_sizes(side, count) == encoder
-    assert image_networks.decoder_sizes(side, count) == decoder
+    assert image_sizes.encoder_sizes(side, count) == encoder
+    assert image_sizes.decoder_sizes(side, count) == decoder
 
 
 def test_an_image_has_at_least_one_scale():
-    assert image_networks.num_scales(4) == 1
-    assert image_networks.num_scales(5) == 1
+    assert image_sizes.num_scales(4) == 1
+    assert image_sizes.num_scales(5) == 1
 
 
 def test_every_decoder_step_is_a_layer_that_exists():
     for scales in range(1, 7):
         for side in range(4, 200):
-            if image_networks.num_scales(side) > scales:
+            if image_sizes.num_scales(side) > scales:
                 continue
-            sizes = image_networks.decoder_sizes(side, scales)
+            sizes = image_sizes.decoder_sizes(side, scales)
             assert sizes[-1] == side and len(sizes) == scales + 1
             for small, large in zip(sizes, sizes[1:], strict=False):
-                kernel, crop = image_networks.transposed_kernel(small, large)
+                kernel, crop = image_sizes.transposed_kernel(small, large)
                 assert kernel in (3, 4) and crop in (0, 1, 2)
                 assert 2 * (small - 1) + kernel - 2 * crop == large
 
 
 def test_transposed_kernels_of_the_published_decoder():
-    assert image_networks.transposed_kernel(4, 8) == (4, 1)
-    assert image_networks.transposed_kernel(8, 15) == (3, 1)
-    assert image_networks.transposed_kernel(15, 28) == (4, 2)
+    assert image_sizes.transposed_kernel(4, 8) == (4, 1)
+    assert image_sizes.transposed_kernel(8, 15) == (3, 1)
+    assert image_sizes.transposed_kernel(15, 28) == (4, 2)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,7 @@ def test_images_do_not_inform_each_other():
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_xla_compiles_the_networks_and_their_gradients():
     """Their written-out gradients must be of operations that XLA knows."""
     encoder = ImageEncoder((8, 8, 1), 3, width=4)

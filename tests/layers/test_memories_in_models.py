@@ -14,6 +14,9 @@ MEMORIES = {
     ),
     "dkm": lambda: layers.DynamicKanervaMemory(3, 6),
     "gpm": lambda: layers.PseudoInverseMemory(3, 6),
+    "lstm": lambda: layers.PseudoInverseMemory(3, 6, ordering="lstm"),
+    "sequential": lambda: layers.SequentialMemory(3, 6),
+    "dense": lambda: layers.DenseMemory(6, 5, 1, 4, hidden_size=4),
     "categorical": lambda: layers.SlotMemory(3, 6, hidden_size=5),
     "softmax": lambda: layers.SlotMemory(3, 6, read="softmax"),
     "km": lambda: layers.KanervaMemory(3, 6, key_size=4, hidden_size=5),
@@ -54,6 +57,7 @@ class ReadsBack(keras.Model):
 )
 # What is for a bound alone has no part in a mean read.
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEMORIES)
 def test_it_trains_and_comes_back_from_a_file(name, tmp_path):
     random.seed(0)

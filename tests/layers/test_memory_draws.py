@@ -1,11 +1,9 @@
-"""Draws, divergences and the sequential writer of a memory."""
+"""Draws and divergences of a memory that is written by a pseudo-inverse."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kgpm.errors import UserError
 from kgpm.layers import PseudoInverseMemory
 
 tfd = tfp.distributions
@@ -85,19 +83,13 @@ def test_tiny_ridge_is_the_pseudo_inverse():
     )
 
 
-@pytest.mark.parametrize("writer", ["direct", "sequential"])
-def test_log_ratio_and_divergence_are_those_of_the_address(writer):
+def test_log_ratio_and_divergence_are_those_of_the_address():
     # So little noise that the read-out tells its address.
     layer = make(observation_noise=1e-9)
     layer.address_posterior.w_log_variance.assign([-1.0, 0.3, -2.0])
     scale = np.exp([-0.5, 0.15, -1.0])
     codes = draw_codes(5)
     memory = {"mean": tf.constant(draw_codes(K, seed=6))}
-    if writer == "sequential":
-        # A covariance of nothing draws the mean.
-        memory["covariance"] = 1e-24 * tf.eye(
-            K, batch_shape=[2], dtype="float64"
-        )
     draw = layer.sample(codes, memory, seed=5)
     inverse = np.linalg.pinv(memory["mean"])
     address = draw.latents @ inverse
@@ -149,7 +141,8 @@ def test_shared_noise_moves_all_addresses_alike():
     number = address / np.exp([-0.5, 0.15, -1.0])
     np.testing.assert_allclose(number, number[0, 0, 0], atol=1e-5)
     assert "**not a bound**" in " ".join(PseudoInverseMemory.__doc__.split())
-    assert not PseudoInverseMemory(K, C).shared_noise
+    assert "does not draw" in layer.why_no_bound
+    assert not make().why_no_bound
 
 
 def test_sample_is_decided_by_its_seed():
@@ -176,99 +169,3 @@ def test_prior_draws_have_the_memorys_covariance():
     spread = np.sqrt((expected**2 + np.outer(diagonal, diagonal)) / count)
     assert np.max(np.abs(error) / spread) < 4.5
     assert np.linalg.matrix_rank(draws[0, :20]) == K
-
-
-def test_sequential_divergence_is_that_of_the_stacked_memory():
-    layer = make(writer="sequential")
-    layer.memory_log_variance.assign(0.4)
-    memory = layer.write(draw_codes(5))
-
-    def stacked(memory):
-        factor = np.stack(
-            [
-                np.linalg.cholesky(np.kron(u, np.eye(C)))
-                for u in memory["covariance"].numpy()
-            ]
-        )
-        return tfd.MultivariateNormalTriL(
-            tf.reshape(memory["mean"], (-1, K * C)), factor
-        )
-
-    expected = tfd.kl_divergence(stacked(memory), stacked(layer.prior(2)))
-    np.testing.assert_allclose(layer.kl(memory), expected, rtol=1e-9)
-    unwritten = layer.kl(layer.prior(2))
-    np.testing.assert_allclose(unwritten, 0.0, atol=1e-9)
-
-
-def test_sequential_write_shrinks_the_covariance():
-    layer = make(writer="sequential", observation_noise=0.3)
-    prior = layer.prior(2)["covariance"].numpy()
-    posterior = layer.write(draw_codes(5))["covariance"].numpy()
-    assert np.all(np.linalg.eigvalsh(prior - posterior) > 1e-4)
-    assert np.all(np.linalg.eigvalsh(posterior) > 0.0)
-
-
-def test_reads_draw_the_memory_from_its_posterior():
-    # Enough queries, and little enough noise, to solve for the drawn memory.
-    layer = make(writer="sequential", observation_noise=1e-9)
-    rng = np.random.default_rng(10)
-    episodes, queries = 20_000, 8
-    mean = np.broadcast_to(rng.normal(size=(K, C)), (episodes, K, C))
-    root = rng.normal(size=(K, K))
-    covariance = root @ root.T + 0.2 * np.eye(K)
-    known = {"mean": tf.constant(mean)}
-    memory = dict(
-        known,
-        covariance=tf.constant(np.broadcast_to(covariance, (episodes, K, K))),
-    )
-    # Codes of zero have the mean address zero in any memory, so the same
-    # seed gives the same addresses for the known memory and for the drawn.
-    codes = np.zeros((episodes, queries, C))
-    address = layer.sample(codes, known, seed=11).latents @ np.linalg.pinv(
-        mean[0]
-    )
-    latents = layer.sample(codes, memory, seed=11).latents
-    drawn = tf.linalg.lstsq(address, latents).numpy() - mean
-    # Standard errors of a mean and of covariances.
-    diagonal = np.diag(covariance)
-    deviation = np.abs(drawn.mean(axis=0)).max(axis=1)
-    assert np.all(deviation < 4.5 * np.sqrt(diagonal / episodes))
-    full = np.kron(covariance, np.eye(C))
-    flat = drawn.reshape(episodes, -1)
-    scale = np.outer(np.diag(full), np.diag(full))
-    spread = np.sqrt((full**2 + scale) / episodes)
-    assert np.max(np.abs(flat.T @ flat / episodes - full) / spread) < 4.8
-
-
-def test_the_memorys_noise_is_not_another_stream_again():
-    # With next to no read noise a read shows its address, or its memory.
-    quiet = make(writer="sequential", observation_noise=1e-9)
-    loud = make(writer="sequential", observation_noise=1.0)
-    codes = np.zeros((500, 8, C))
-    axes = {"mean": tf.eye(K, C, batch_shape=[500], dtype="float64")}
-    memory = {
-        "mean": tf.zeros_like(axes["mean"]),
-        "covariance": tf.eye(K, batch_shape=[500], dtype="float64"),
-    }
-    read = quiet.sample(codes, axes, seed=11).latents.numpy()
-    noise = loud.sample(codes, axes, seed=11).latents.numpy() - read
-    address = read[..., :K]
-    latents = quiet.sample(codes, memory, seed=11).latents
-    drawn = tf.linalg.lstsq(address, latents).numpy().ravel()
-    assert drawn.std() == pytest.approx(1.0, abs=0.05)
-    for other in (address, noise):
-        correlation = np.corrcoef(drawn, other.ravel()[: drawn.size])[0, 1]
-        assert abs(correlation) < 4.5 / np.sqrt(drawn.size)
-
-
-def test_the_direct_memory_has_no_divergence():
-    layer = make()
-    with pytest.raises(UserError, match="sequential.*has no density"):
-        layer.kl(layer.prior(2))
-
-
-def test_the_sequential_memory_has_no_statistics():
-    layer = make(writer="sequential")
-    statistics = layer.accumulate(draw_codes(3))
-    with pytest.raises(UserError, match="the order of the codes"):
-        layer.write_statistics(statistics)

@@ -1,5 +1,6 @@
 """The keys that the ordering LSTM makes."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -49,6 +50,7 @@ def test_weights_of_one_are_the_default():
     )
 
 
+@pytest.mark.slow
 def test_unknown_length():
     layer, codes, weights = problem()
     function = tf.function(
@@ -61,6 +63,19 @@ def test_unknown_length():
     np.testing.assert_allclose(
         function(codes, weights), layer(codes, weights), atol=1e-6
     )
+
+
+def test_a_half_precision_policy_leaves_it_alone():
+    layer, codes, weights = problem()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        half = OrderingLSTM(4)
+        half.build()
+    finally:
+        keras.config.set_dtype_policy(before)
+    half.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(half(codes, weights), layer(codes, weights))
 
 
 def test_odd_code_size_is_refused():

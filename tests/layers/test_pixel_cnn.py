@@ -56,6 +56,7 @@ def test_it_is_a_distribution():
     assert mass.std() > 0.0
 
 
+@pytest.mark.slow
 def test_samples_are_of_that_distribution():
     layer = make(3, (2, 2))
     grids = every_grid()

@@ -220,10 +220,9 @@ def test_nothing_written_is_a_zero_memory_that_reads_zero():
         np.testing.assert_allclose(layer.read(queries, memory), 0.0)
 
 
-@pytest.mark.parametrize("writer", ["direct", "sequential"])
 @pytest.mark.parametrize("count", [4, 12])
-def test_weight_zero_is_an_absent_row(writer, count):
-    layer = make(writer=writer)
+def test_weight_zero_is_an_absent_row(count):
+    layer = make()
     codes = draw_codes(count)
     weights = np.ones((2, count))
     weights[:, 1::2] = 0.0
@@ -232,12 +231,11 @@ def test_weight_zero_is_an_absent_row(writer, count):
     present = layer.write(codes[:, ::2])
     for name, value in layer.write(codes, weights).items():
         np.testing.assert_allclose(value, present[name], atol=1e-6)
-    if writer == "direct":
-        np.testing.assert_allclose(
-            layer.accumulate(codes, weights=weights),
-            layer.accumulate(codes[:, ::2]),
-            atol=1e-10,
-        )
+    np.testing.assert_allclose(
+        layer.accumulate(codes, weights=weights),
+        layer.accumulate(codes[:, ::2]),
+        atol=1e-10,
+    )
 
 
 @pytest.mark.parametrize("count", [2, 7])
@@ -290,9 +288,17 @@ def test_write_noise_has_its_standard_deviation():
 
 
 def test_keys_address_and_codes_are_stored():
-    layer = make()
-    codes, keys = draw_codes(12), draw_codes(12, seed=6)
-    memory = layer.write(codes, keys=keys)
+    """The keys of an LSTM; the noise of training is the same on both."""
+    layer = make(columns=C + 1, ordering="lstm", write_noise=0.4)
+    codes = draw_codes(12, columns=C + 1)
+    weights = np.ones((2, 12))
+    weights[1, 3:5] = 0.0
+    memory = layer.write(codes, weights, seed=3, training=True)
+    noise = 0.4 * ops.normal(codes.shape, 3, "float64").numpy()
+    keys = layer.ordering_lstm(codes, weights).numpy() + noise
+    codes = codes + noise
+    codes, keys = weights[..., None] * codes, weights[..., None] * keys
+    assert not layer.streams and layer.depends_on_order
     for i in range(2):
         address = keys[i] @ np.linalg.pinv(layer.memory_mean.numpy())
         expected = np.linalg.lstsq(address, codes[i], rcond=None)[0]
@@ -334,10 +340,10 @@ def test_solver_iterations():
     np.testing.assert_allclose(default, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("writer", ["direct", "sequential"])
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["ridge", "newton"])
-def test_unknown_number_of_codes_inside_a_function(writer, solver):
-    layer = make(solver=solver, writer=writer)
+def test_unknown_number_of_codes_inside_a_function(solver):
+    layer = make(solver=solver)
 
     @tf.function(
         input_signature=[
@@ -359,30 +365,13 @@ def test_unknown_number_of_codes_inside_a_function(writer, solver):
         )
 
 
-@pytest.mark.parametrize("writer", ["direct", "sequential"])
-def test_prior(writer):
-    layer = make(writer=writer)
+def test_prior():
+    layer = make()
     memory = layer.prior(3)
+    assert set(memory) == {"mean"}
     assert memory["mean"].shape == (3, K, C)
     np.testing.assert_array_equal(memory["mean"][2], layer.memory_mean)
-    if writer == "direct":
-        assert set(memory) == {"mean"}
-        assert layer.memory_floats == K * C
-        return
-    assert layer.memory_floats == K * C + K * K
-    layer.memory_log_variance.assign(0.7)
-    covariance = layer.prior(3)["covariance"]
-    expected = (np.exp(0.7) + 1e-6) * np.eye(K)
-    np.testing.assert_allclose(covariance, [expected] * 3, rtol=1e-7)
-
-
-def test_prior_of_unknown_batch_size():
-    layer = make(writer="sequential")
-    prior = tf.function(
-        layer.prior, input_signature=[tf.TensorSpec((), tf.int32)]
-    )
-    shapes = {name: value.shape for name, value in prior(5).items()}
-    assert shapes == {"mean": (5, K, C), "covariance": (5, K, K)}
+    assert layer.memory_floats(7) == K * C
 
 
 @pytest.mark.parametrize(
@@ -392,14 +381,28 @@ def test_prior_of_unknown_batch_size():
         (dict(memory_size=C + 1), "memory_size < code_size"),
         (dict(memory_size=0), "memory_size and code_size of at least 1"),
         (dict(solver="qr"), "solver to be one of ridge, .*received 'qr'"),
-        (dict(writer="both"), "direct, sequential, received 'both'"),
-        (dict(read_ridge="big"), "tiny, bayes, received 'big'"),
-        (dict(posterior="full"), "isotropic, analytic, received 'full'"),
+        (dict(read_ridge="big"), "bayes, tiny, received 'big'"),
+        (dict(posterior="full"), "analytic, per_slot, received 'full'"),
+        (dict(ordering="gru"), "none, lstm, received 'gru'"),
+        (dict(ordering="lstm"), "even code_size for ordering='lstm'"),
         (dict(observation_noise=0.0), "observation_noise > 0"),
         (dict(write_noise=-0.1), "write_noise of at least 0"),
         (dict(write_refine_steps=-1), "write_refine_steps"),
-        (dict(solver_iterations=-1), "solver_iterations >= 0"),
-        (dict(shared_noise=True, posterior="analytic"), "shared_noise=True"),
+        (
+            dict(solver="newton", solver_iterations=-1),
+            "solver_iterations of at least 1, received -1",
+        ),
+        # Options without effect.
+        (dict(solver_iterations=5), "solver_iterations with an iterative"),
+        (dict(solver="svd", solver_iterations=5), "solver_iterations=5: leave"),
+        (
+            dict(solver="newton", read_ridge="tiny"),
+            "read_ridge with solver='ridge' only",
+        ),
+        (
+            dict(shared_noise=True, posterior="analytic"),
+            "shared_noise with posterior='per_slot' only",
+        ),
     ],
 )
 def test_arguments_that_are_refused(arguments, message):

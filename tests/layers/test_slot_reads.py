@@ -9,7 +9,7 @@ from scipy import special
 
 from kgpm import UserError
 from kgpm.layers import SlotMemory
-from tests.layers.layer_cases import noise
+from tests.layers.layer_checks import noise
 
 tfd = tfp.distributions
 # Wide enough that no address is certain.
@@ -17,9 +17,13 @@ NOISE = 1.2
 COUNT = np.array([[2.0, 1.0, 0.0], [1.0, 1.0, 4.0]], "float32")
 
 
+# Units of networks, where there are any.
+HIDDEN = {"categorical": {"hidden_size": 8}, "softmax": {}}
+
+
 def make(read, code_size=5, **options):
     keras.utils.set_random_seed(3)
-    layer = SlotMemory(3, code_size, NOISE, read, hidden_size=8, **options)
+    layer = SlotMemory(3, code_size, NOISE, read, **HIDDEN[read], **options)
     layer.build()
     generator = np.random.default_rng(7)
     for weight in layer.weights:
@@ -292,7 +296,7 @@ def test_the_posterior_of_an_address_has_no_gradient():
 
 @pytest.mark.parametrize("read", ["categorical", "softmax"])
 def test_each_left_out_is_a_write_without_it(read):
-    layer = SlotMemory(6, 5, NOISE, read, hidden_size=8)
+    layer = SlotMemory(6, 5, NOISE, read, **HIDDEN[read])
     layer.build()
     codes = noise(2, 4, 5)
     others = layer.leave_each_out(codes, layer.write(codes))
@@ -334,7 +338,8 @@ def test_how_many_numbers_a_memory_holds():
     layer = SlotMemory(6, 5)
     layer.build()
     memory = layer.write(noise(1, 9, 5))
-    assert layer.memory_floats == sum(v.numpy().size for v in memory.values())
+    numbers = sum(v.numpy().size for v in memory.values())
+    assert layer.memory_floats(9) == numbers
 
 
 @pytest.mark.parametrize(
@@ -346,6 +351,12 @@ def test_how_many_numbers_a_memory_holds():
         ({"hidden_size": 0}, "hidden_size"),
         ({"write_noise": -1.0}, "write_noise"),
         ({"memory_size": 0}, "memory_size"),
+        # Options without effect.
+        ({"beta": 2.0}, "beta with read='softmax' only"),
+        (
+            {"read": "softmax", "hidden_size": 8},
+            "hidden_size with read='categorical' only",
+        ),
     ],
 )
 def test_bad_arguments(options, message):

@@ -72,6 +72,7 @@ def test_a_cosine_with_zero_has_a_gradient():
     assert np.all(np.isfinite(tape.gradient(read, zero)))
 
 
+@pytest.mark.slow
 def test_in_any_keras_model():
     random.seed(0)
     model = keras.Sequential(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kgpm.errors import UserError
+from kgpm.layers import CodePerplexity
 from kgpm.layers import VectorQuantizer
 from kgpm.layers import VectorQuantizerEMA
 
@@ -101,7 +102,9 @@ def test_the_first_batch_places_the_codes(layer):
     assert np.abs(layer.embeddings.numpy() - before).max() < 60.0
 
 
-@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize(
+    "graph", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_running_means(graph):
     """NumPy's, with the raw counts kept and absent vectors left out."""
     layer = VectorQuantizerEMA(CODES, SIZE, decay=0.9, epsilon=0.1)
@@ -168,6 +171,7 @@ def test_a_code_without_use_starts_again(kind):
     assert np.abs(layer.embeddings.numpy()[2]).max() < 10.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_in_any_keras_model(kind):
     random.seed(0)
@@ -187,3 +191,10 @@ def test_in_any_keras_model(kind):
     )
     losses = model.fit(x, x, epochs=40, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
+
+
+def test_perplexity_is_made_again_from_its_configuration():
+    metric = CodePerplexity(CODES, name="used", dtype="float32")
+    twin = CodePerplexity.from_config(metric.get_config())
+    assert twin.get_config() == metric.get_config()
+    assert twin.name == "used" and twin.uses.shape == (CODES,)

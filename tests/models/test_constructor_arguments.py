@@ -262,7 +262,8 @@ def test_a_size_with_some_effect_is_taken():
     """Beside a memory that is brought the sizes are those of the networks."""
     memory = layers.PseudoInverseMemory(4, 12)
     model = models.GPM(SHAPE, code_size=12, width=4, memory=memory)
-    assert model.encoder.code_size == model.decoder.code_size == 12
+    assert model.encoder.code_size == 12
+    assert model.decoder.element_shape == (12,)
     slots = models.SlotMemoryVAE(SHAPE, 4, 12, read="softmax", **networks12())
     assert (slots.memory.memory_size, slots.memory.code_size) == (4, 12)
 

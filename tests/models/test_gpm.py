@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from kgpm import UserError
 from kgpm import layers
+from kgpm.evaluation import code_residual
+from kgpm.evaluation import energy
 from kgpm.models import GPM
 
 from .conftest import SHAPE
@@ -74,7 +76,7 @@ def test_energy(gpm, images):
     p = np.clip(gpm.read(images, memory).numpy().astype("float64"), 1e-9, 1)
     log_prob = np.where(images > 0.5, np.log(p), np.log1p(-p)).sum((2, 3, 4))
     np.testing.assert_allclose(
-        gpm.energy(images, memory),
+        energy(gpm, images, memory),
         0.5 * (address**2).sum(-1) - log_prob,
         rtol=5e-3,
     )
@@ -87,7 +89,7 @@ def test_code_residual(gpm, images):
     rows = np.linalg.svd(codes[:, :2], full_matrices=False)[2]
     outside = codes - codes @ rows.swapaxes(1, 2) @ rows
     np.testing.assert_allclose(
-        gpm.code_residual(images, memory),
+        code_residual(gpm, images, memory),
         (outside**2).sum(-1),
         rtol=1e-3,
         atol=1e-4,

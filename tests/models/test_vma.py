@@ -100,7 +100,7 @@ def test_the_decoder_sees_nothing_of_the_image_explained(vma, images):
     np.testing.assert_array_equal(*parameters)
     # The entry, and nothing else, makes the maps.
     skips = drawn.latents["skips"]
-    expected = vma.encoder.encoders[0](images[:, 3:4]).skips
+    expected = vma.encode(images[:, 3:4])["skips"]
     for found, map_ in zip(skips, expected, strict=True):
         np.testing.assert_allclose(found, np.repeat(map_, 5, axis=1), atol=1e-5)
 
@@ -269,7 +269,7 @@ def test_an_unwritten_memory_has_the_learned_images(vma, images):
     assert np.isfinite(ops.nelbo(terms)).all()
     assert np.all(terms["kl_a"] <= np.log(LEARNED) + 1e-6)
     np.testing.assert_array_equal(
-        vma.memory_images(memory)[1], vma.memory.dummies
+        vma.memory.images_of(memory)[1], vma.memory.dummies
     )
 
 

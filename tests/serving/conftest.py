@@ -1,14 +1,20 @@
 """Small exported models for the tests of servers and their clients."""
 
+import logging
+
+import grpc
 import numpy as np
 import pytest
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
+    GRPCInferenceServiceStub,
+)
 
 from kgpm.serving import ExportedModel
 from kgpm.serving import export_model
 from tests.models.conftest import SHAPE
 from tests.models.conftest import make
 from tests.serving import doubles
-from tests.serving.server_process import server_process
+from tests.serving.servers import server_thread
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +28,6 @@ def small_export(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported(small_export):
     return ExportedModel(small_export)
-
-
-@pytest.fixture
-def episodes():
-    """Two episodes of five binary images."""
-    generator = np.random.default_rng(0)
-    return (generator.random((2, 5, *SHAPE)) > 0.6).astype("float32")
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +64,26 @@ def grpc_address(exported):
 
 
 @pytest.fixture(scope="session")
-def server(small_export, tmp_path_factory):
-    """A server with the default limits."""
-    log = tmp_path_factory.mktemp("server") / "stderr"
-    with server_process(small_export, log) as server:
-        yield server
-        # Nothing that a test sent was worth a word.
-        assert log.read_text() == ""
+def server(small_export, exported):
+    """A server with the default limits, in a thread of this process."""
+    said = []
+    listener = logging.Handler(logging.WARNING)
+    listener.emit = lambda record: said.append(record.getMessage())
+    logging.getLogger().addHandler(listener)
+    with pytest.MonkeyPatch.context() as patch:
+        # It is loaded already.
+        patch.setattr(
+            "kgpm.serving.kserve.server.ExportedModel", lambda *_: exported
+        )
+        with server_thread(small_export) as server:
+            yield server
+    logging.getLogger().removeHandler(listener)
+    # Nothing that a test sent was worth a word.
+    assert said == []
+
+
+@pytest.fixture(scope="session")
+def stub(server):
+    """KServe's gRPC of the server."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        yield GRPCInferenceServiceStub(channel)

@@ -1,4 +1,4 @@
-"""Doubles of TensorFlow Serving around an `ExportedModel`."""
+"""Doubles of an export, and of TensorFlow Serving around one."""
 
 import contextlib
 import http.server
@@ -14,6 +14,28 @@ from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from kgpm.errors import UserError
+from kgpm.serving.export.signatures import Signatures
+from kgpm.serving.inputs import sentence_of
+from kgpm.serving.served_model import ServedModel
+
+
+class EagerModel(ServedModel):
+    """The signatures of a model without an export, which takes seconds."""
+
+    version = 1
+
+    def __init__(self, model, path):
+        self.name, self.path = path.name, path
+        self.image_shape = model.image_shape
+        self.signatures = Signatures(model).all()
+
+    def call(self, signature, inputs):
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        try:
+            outputs = self.signatures[signature].function(**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(sentence_of(error.message)) from error
+        return {name: value.numpy() for name, value in outputs.items()}
 
 
 class Predictor(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -129,7 +151,7 @@ def rest_server(rest):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=[0.01])
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -11,21 +11,40 @@ import numpy as np
 HERE = Path(__file__).parent
 
 
-def ask(script, path, found, folder):
-    """Answers of a script in a process of its own, in order."""
+# What a program that only asks an export needs none of.
+TRAINING = ("keras", "tf_keras", "tensorflow_probability")
+
+
+def output_without(modules, code):
+    """What a program prints where some modules cannot be imported.
+
+    TensorFlow's own lazy import of Keras bears that.
+    """
+    blocked = f"import sys\nfor m in {modules}: sys.modules[m] = None\n"
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def ask(path, found, folder):
+    """Answers by the C API in a process of its own, in order."""
     arrays = {
         f"{number}/{signature}/{key}": value
         for number, (signature, inputs, *_) in enumerate(found)
         for key, value in inputs.items()
     }
     requests, answers = folder / "requests.npz", folder / "answers.npz"
+    tensors = folder / "tensors.json"
     np.savez(requests, **arrays)
-    extra = []
-    if script == "c_api.py":
-        extra.append(folder / "tensors.json")
-        extra[0].write_text(json.dumps(graph_tensors(path)))
+    tensors.write_text(json.dumps(graph_tensors(path)))
+    script = HERE / "c_api.py"
     subprocess.run(
-        [sys.executable, HERE / script, path, *extra, requests, answers],
+        [sys.executable, script, path, tensors, requests, answers],
         check=True,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         timeout=300,

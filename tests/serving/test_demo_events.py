@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from kgpm.errors import UserError
-from kgpm.serving import ExportedModel
-from kgpm.serving import export_model
 from kgpm.serving.demo import answers
 from kgpm.serving.demo.events import DemoEvents
 from kgpm.serving.demo.model import DemoModel
@@ -18,6 +16,7 @@ from kgpm.serving.demo.model import Written
 from kgpm.serving.demo.page import build_page
 from tests.models.conftest import SHAPE
 from tests.models.conftest import make
+from tests.serving.doubles import EagerModel
 from tests.serving.test_demo_images import data_url
 from tests.serving.test_demo_images import png
 from tests.serving.test_demo_images import rgba
@@ -30,9 +29,8 @@ def model(exported):
 
 @pytest.fixture(scope="module", params=["grid_autoencoder", "vae"])
 def without_memory(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp("exports") / request.param
-    export_model(make(request.param), path)
-    return DemoModel(ExportedModel(path))
+    path = tmp_path_factory.mktemp(request.param)
+    return DemoModel(EagerModel(make(request.param), path))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from sklearn import datasets
 
 from kgpm.data import CORRUPTIONS
+from kgpm.data import get_corruption
 from kgpm.errors import UserError
 from kgpm.serving.demo import html
 from kgpm.serving.demo import images as demo_images
@@ -125,8 +126,7 @@ def test_a_cleared_pad_is_a_mistake():
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_every_corruption_takes_the_whole_slider(kind):
-    level = demo_images.level_of(kind, (8, 12, 1))
-    assert level.lowest <= level.default <= level.highest
+    level = get_corruption(kind).level_of((8, 12, 1))
     images = np.ones((2, 8, 12, 1), "float32")
     for value in (level.lowest, level.default, level.highest):
         for binary in (True, False):
@@ -160,10 +160,10 @@ def test_rows_of_a_memory_go_from_black_to_white():
 
 
 def test_text_is_no_html():
-    cells = [[html.Cell(np.zeros(GREY), "<i>")]]
+    cells = {"<i>": [html.Cell(np.zeros(GREY), "<i>")]}
     for found in (
         html.sentence("<i>"),
         html.title("<i>", "<i>"),
-        html.grid(["<i>"], cells, last_apart=True),
+        html.grid(cells, last_apart=True),
     ):
         assert "&lt;i&gt;" in found and "<i>" not in found

@@ -1,130 +1,119 @@
 """An export answers as the live model does, whatever loads it."""
 
+import inspect
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from kgpm import ops
-from kgpm.serving import ExportedModel
 from kgpm.serving import export_model
-from kgpm.serving.export.signatures import fingerprint
+from kgpm.serving.export.memory_tensors import fingerprint
+from kgpm.serving.export.saved_model import shared_networks
 from kgpm.serving.export.versions import latest_version
 from kgpm.serving.export.warmup import WARMUP_FILE
 from tests.models.conftest import SHAPE
-from tests.models.conftest import WITHOUT_PRIOR
 from tests.models.conftest import make
+from tests.serving.other_processes import TRAINING
 from tests.serving.other_processes import ask
+from tests.serving.other_processes import output_without
 
-HERE = Path(__file__).parent
+ALL = {"serving_default", "read", "denoise", "score"}
+PRIOR = ALL | {"generate"}
+MEMORY = PRIOR | {"write", "prior"}
+STREAMING = MEMORY | {"update", "forget"}
 # Every episodic model, reads of GPM that hold networks, and of the models
 # without a memory one of each kind.
-EXPORTED = (
-    "gpm",
-    "gpm_attractor",
-    "gpm_categorical",
-    "dkm",
-    "km",
-    "kpp",
-    "kpp_dense",
-    "vma",
-    "vae",
-    "vq_vae_pixel_cnn",
-)
+EXPORTED = {
+    "gpm": STREAMING,
+    "gpm_attractor": STREAMING,
+    "slot_vae": STREAMING,
+    "dkm": MEMORY,
+    "km": MEMORY,
+    "kpp": MEMORY,
+    "kpp_dense": MEMORY,
+    "vma": MEMORY,
+    "vae": PRIOR,
+    "vq_vae": PRIOR,
+    "grid_autoencoder": ALL,
+}
 
 
-def requests_and_answers(model, name):
+def requests_and_answers(model, signatures):
     """What to ask of an export, and what the live model says."""
     generator = np.random.default_rng(3)
     episode = (generator.random((2, 5, *SHAPE)) > 0.6).astype("float32")
     # Another number of episodes and of queries than images written.
     query = (generator.random((2, 3, *SHAPE)) > 0.6).astype("float32")
     seed = np.array([3, 4], "int32")
-    value, memory = None, {}
-    if model.has_memory:
-        value = model.write(episode)
-        memory = {f"memory_{key}": np.asarray(v) for key, v in value.items()}
-        memory["memory_id"] = np.full([2], fingerprint(model), "int32")
-    found = [
-        (
-            "serving_default",
-            {"episode": episode},
-            {"reconstruction": model.read(episode, value)},
-        ),
-        (
-            "read",
-            {"query": query, **memory},
-            {"reconstruction": model.read(query, value)},
-        ),
-        (
-            "denoise",
-            {"query": query, "steps": np.int32(3), **memory},
-            {"images": model.denoise(query, value, num_steps=3)},
-        ),
-    ]
-    terms = model.query_terms(query, value, seed)
-    terms = {k: v for k, v in terms.items() if k in model.term_names}
-    found.append(
-        (
-            "score",
-            {"query": query, "seed": seed, **memory},
-            {"nelbo": ops.nelbo(terms), **terms},
+
+    def named(memory, batch=2):
+        """A memory as it travels."""
+        own = {"memory_id": np.full([batch], fingerprint(model), "int32")}
+        return own | {f"memory_{k}": np.asarray(v) for k, v in memory.items()}
+
+    value = model.write(episode) if "write" in signatures else None
+    memory = named(value) if value else {}
+
+    def score():
+        terms = model.query_terms(query, value, seed)
+        terms = {k: v for k, v in terms.items() if k in model.term_names}
+        return {"nelbo": ops.nelbo(terms), **terms}
+
+    def prior():
+        shape = (
+            [3, *model.memory.statistics_shape]
+            if "update" in signatures
+            else None
         )
-    )
-    if name not in WITHOUT_PRIOR:
-        found.append(
-            (
-                "generate",
-                {
-                    "seed": seed,
-                    "steps": np.int32(2),
-                    "num_samples": np.int32(4),
-                    **memory,
-                },
-                {
-                    "images": model.generate(
-                        value, num_samples=4, num_steps=2, seed=seed
-                    )
-                },
-            )
-        )
-    if model.has_memory:
-        prior = model.prior_memory(3)
-        empty = {f"memory_{key}": v for key, v in prior.items()}
-        empty["memory_id"] = np.full([3], fingerprint(model), "int32")
-        if model.streams:
-            empty["statistics"] = np.zeros([3, *model.statistics_shape])
-        found += [
-            ("write", {"episode": episode}, memory),
-            ("prior", {"batch_size": np.int32(3)}, empty),
-        ]
-    if model.streams:
+        statistics = {"statistics": np.zeros(shape)} if shape else {}
+        return named(model.memory.prior(3), 3) | statistics
+
+    def changed(change):
+        after = change(query[:, :1], statistics)
+        return {"statistics": after, **named(model.write_statistics(after))}
+
+    change = {}
+    if "update" in signatures:
         statistics = np.asarray(model.update(query))
-        for change in (model.update, model.forget):
-            changed = change(query[:, :1], statistics)
-            after = model.write_statistics(changed)
-            found.append(
-                (
-                    change.__name__,
-                    {
-                        "episode": query[:, :1],
-                        "statistics": statistics,
-                        "memory_id": memory["memory_id"],
-                    },
-                    {
-                        "statistics": changed,
-                        **{f"memory_{key}": v for key, v in after.items()},
-                        "memory_id": memory["memory_id"],
-                    },
-                )
-            )
-    return found
+        change = {"episode": query[:, :1], "statistics": statistics}
+        change["memory_id"] = memory["memory_id"]
+    count = {"steps": np.int32(2), "num_samples": np.int32(4)}
+    known = {
+        "serving_default": (
+            {"episode": episode},
+            lambda: {"reconstruction": model.read(episode, value)},
+        ),
+        "read": (
+            {"query": query, **memory},
+            lambda: {"reconstruction": model.read(query, value)},
+        ),
+        "denoise": (
+            {"query": query, "steps": np.int32(3), **memory},
+            lambda: {"images": model.denoise(query, value, num_steps=3)},
+        ),
+        "score": ({"query": query, "seed": seed, **memory}, score),
+        "generate": (
+            {"seed": seed, **count, **memory},
+            lambda: {"images": model.generate(value, 4, 2, seed)},
+        ),
+        "write": ({"episode": episode}, lambda: memory),
+        "prior": ({"batch_size": np.int32(3)}, prior),
+        "update": (change, lambda: changed(model.update)),
+        "forget": (change, lambda: changed(model.forget)),
+    }
+    return [
+        (name, inputs, answer())
+        for name, (inputs, answer) in known.items()
+        if name in signatures
+    ]
 
 
 def check_answers(results, found):
@@ -142,60 +131,39 @@ def check_answers(results, found):
             )
 
 
+def test_an_export_answers_as_the_live_model(exported):
+    found = requests_and_answers(make("gpm"), STREAMING)
+    results = [exported.call(name, inputs) for name, inputs, _ in found]
+    check_answers(results, found)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPORTED)
 def test_the_servers_loader_answers_as_the_live_model(name, tmp_path):
     """TensorFlow's C API, which TensorFlow Serving loads by."""
     model = make(name)
     path = export_model(model, tmp_path / name)
-    found = requests_and_answers(model, name)
+    found = requests_and_answers(model, EXPORTED[name])
     described = json.loads((path / "signatures.json").read_text())
-    assert {signature for signature, *_ in found} == set(described)
-    check_answers(ask("c_api.py", path, found, tmp_path), found)
+    assert set(described) == EXPORTED[name]
+    check_answers(ask(path, found, tmp_path), found)
 
 
-def test_no_keras_is_needed(small_export, tmp_path):
-    found = requests_and_answers(make("gpm"), "gpm")
-    path = latest_version(small_export)
-    check_answers(ask("no_keras.py", path, found, tmp_path), found)
+@pytest.mark.slow
+def test_no_keras_is_needed(small_export):
+    code = (
+        "import numpy as np\n"
+        "from kgpm.serving import ExportedModel\n"
+        f"model = ExportedModel({str(small_export)!r})\n"
+        "print(model.read(np.ones([1, 2, 8, 8, 1]), model.prior(1)).shape)"
+    )
+    assert output_without(TRAINING, code) == "(1, 2, 8, 8, 1)\n"
 
 
-def test_equal_seeds_give_equal_answers_from_many_threads(exported, episodes):
-    """8 threads, 250 calls each: no state, and no answer of another's."""
-    memory = exported.call("write", {"episode": episodes})
-
-    def inputs(number):
-        return {
-            **memory,
-            "seed": np.array([number, 7], "int32"),
-            "steps": 1,
-            "num_samples": 2,
-        }
-
-    expected = [
-        exported.call("generate", inputs(n))["images"] for n in range(5)
-    ]
-    assert len({value.tobytes() for value in expected}) == 5
-    wrong, done = [], []
-
-    def work():
-        for call in range(250):
-            images = exported.call("generate", inputs(call % 5))["images"]
-            if not np.array_equal(images, expected[call % 5]):
-                wrong.append(call)
-            done.append(call)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(done) == 2000
-    assert wrong == []
-
-
-def test_saved_model_cli_runs_it(small_export, exported, episodes, tmp_path):
-    memory = exported.call("write", {"episode": episodes})
-    inputs = {"query": episodes, **memory}
+@pytest.mark.slow
+def test_saved_model_cli_runs_it(small_export, exported, images, tmp_path):
+    memory = exported.call("write", {"episode": images})
+    inputs = {"query": images, **memory}
     for name, value in inputs.items():
         np.save(tmp_path / f"{name}.npy", value)
     arguments = ";".join(f"{name}={tmp_path}/{name}.npy" for name in inputs)
@@ -222,13 +190,69 @@ def test_the_memory_id_tells_models_apart():
     model.set_weights(weights)
     assert fingerprint(model) != first
     # The same weights under another way of reading them.
-    assert fingerprint(make("gpm_per_slot")) != first
+    assert fingerprint(make("gpm_attractor")) != first
+
+
+def nested(name, batch, width, dtype):
+    """A model whose configuration nests that of a layer."""
+    policy = {"class_name": "DTypePolicy", "config": {"name": dtype}}
+    layer = {
+        "class_name": "Memory",
+        "config": {"name": name, "trainable": True, "width": [width]},
+        "build_config": {"input_shape": (batch, 8)},
+    }
+    config = {"name": name, "trainable": True, "dtype": policy, "memory": layer}
+    return SimpleNamespace(get_config=lambda: config, weights=[])
+
+
+def test_the_memory_id_is_that_of_an_equal_model():
+    """Layers are numbered as they are made, and built for what they saw."""
+    first = fingerprint(nested("memory", 2, 4, "float32"))
+    assert fingerprint(nested("memory_7", 3, 4, "float32")) == first
+    assert fingerprint(nested("memory", 2, 5, "float32")) != first
+    assert fingerprint(nested("memory", 2, 4, "bfloat16")) != first
+
+
+def test_each_convolution_is_stored_once(small_export):
+    """Nine signatures and two loops call an encoder or decoder."""
+    path = latest_version(small_export) / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    nodes = [node.op for f in graph.library.function for node in f.node_def]
+    kernels = [w for w in make("gpm").weights if len(w.shape) == 4]
+    assert nodes.count("Conv2D") == len(kernels) > 0
+
+
+def test_a_model_is_left_as_it_was():
+    model = make("gpm")
+    images = np.ones((1, 2, *SHAPE), "float32")
+    before = model(images)
+    with pytest.raises(KeyError, match="of the caller"):
+        with shared_networks(model):
+            np.testing.assert_allclose(model(images), before, atol=1e-6)
+            assert not inspect.ismethod(model.encoder.call)
+            raise KeyError("of the caller")
+    for layer in model.layers:
+        assert inspect.ismethod(layer.call)
+    np.testing.assert_array_equal(model(images), before)
+
+
+def test_every_signature_is_called_before_anybody_asks(exported, monkeypatch):
+    called = []
+    call = exported.call
+
+    def record(signature, inputs):
+        called.append(signature)
+        return call(signature, inputs)
+
+    monkeypatch.setattr(exported, "call", record)
+    exported.warm_up()
+    assert set(called) == STREAMING
 
 
 def test_warming_up_asks_every_signature(small_export, exported):
-    prediction_log = pytest.importorskip(
-        "tensorflow_serving.apis.prediction_log_pb2"
-    )
+    from tensorflow_serving.apis import prediction_log_pb2 as prediction_log
+
     path = latest_version(small_export)
     asked = []
     for record in tf.data.TFRecordDataset(str(path / WARMUP_FILE)):
@@ -253,6 +277,7 @@ def test_the_card_names_every_signature(small_export, exported):
     assert "nats per image" in card
 
 
+@pytest.mark.slow
 def test_a_mixed_policy_keeps_float32_at_the_border(tmp_path):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -260,8 +285,8 @@ def test_a_mixed_policy_keeps_float32_at_the_border(tmp_path):
         model = make("gpm")
     finally:
         keras.config.set_dtype_policy(policy)
-    export_model(model, tmp_path / "mixed")
-    signatures = ExportedModel(tmp_path / "mixed").signatures
+    path = export_model(model, tmp_path / "mixed")
+    signatures = json.loads((path / "signatures.json").read_text())
     found = {
         spec["dtype"]
         for signature in signatures.values()

@@ -7,7 +7,7 @@ from kgpm.cli import flags
 from kgpm.cli.main import run
 from kgpm.cli.run_flags import save_run_flags
 from kgpm.files import write_json
-from kgpm.serving import ExportedModel
+from kgpm.serving.export import saved_model
 from kgpm.serving.export import warmup
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import save_model
@@ -29,14 +29,12 @@ def call(*arguments):
 def finished_run(tmp_path_factory):
     """A run of an untrained model, with a table of figures."""
     path = tmp_path_factory.mktemp("run")
-    values = flags.FlagValues()
-    flags.define_run_flags(values)
-    flags.define_data_flags(values)
+    values = flags.define(flags.FlagValues(), "run", "data")
     values(["", f"--model_dir={path}", "--data_dir=/somewhere/private"])
     directory = RunDirectory(path)
     directory.create()
     save_run_flags(values)
-    save_model(make("gpm"), directory.checkpoint("best"))
+    save_model(make("grid_autoencoder"), directory.checkpoint("best"))
     figure = {"title": "conditional", "nelbo": {"mean": 12.34567}}
     figure["nelbo"]["standard_error"] = 0.5
     result = {
@@ -66,10 +64,9 @@ def test_a_run_becomes_a_version(finished_run, tmp_path, capsys, monkeypatch):
     arguments = (f"--model_dir={finished_run}", f"--export_dir={folder}")
     assert call(*arguments, "--max_answer_mb=1") == 0
     assert capsys.readouterr().out == f"wrote {folder / '1'}\n"
-    exported = ExportedModel(folder)
-    assert (exported.name, exported.version) == ("mine", 1)
-    assert exported.image_shape == (8, 8, 1)
+    assert (folder / "1" / "saved_model.pb").is_file()
     card = (folder / "1" / "README.md").read_text()
+    assert card.startswith("# mine, version 1\n")
     # The figures, the licence and the flags of the run, and no place.
     assert "12.35 ± 0.50" in card
     assert "invented images" in card
@@ -80,11 +77,11 @@ def test_a_run_becomes_a_version(finished_run, tmp_path, capsys, monkeypatch):
     assert f"{2**18:,} numbers" in card
     # Without TensorFlow Serving's messages there is nothing to warm up with.
     monkeypatch.setattr(warmup, "can_write_warmup", lambda: False)
+    monkeypatch.setattr(saved_model, "export_model", lambda *_, **__: folder)
     assert call(*arguments) == 0
     assert "kgpm[serving]" in capsys.readouterr().out
-    assert not (folder / "2" / warmup.WARMUP_FILE).exists()
-    assert ExportedModel(folder).version == 2
-    assert ExportedModel(folder, 1).version == 1
+    warmup.write_warmup(folder, "mine", {})
+    assert not (folder / warmup.WARMUP_FILE).exists()
 
 
 @pytest.mark.parametrize(

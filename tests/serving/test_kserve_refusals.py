@@ -10,23 +10,14 @@ import grpc
 import numpy as np
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
-from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
-    GRPCInferenceServiceStub,
-)
 
 from kgpm.serving import Client
 from kgpm.serving import ServingError
-from tests.serving.server_process import server_process
+from tests.serving.servers import server_process
 from tests.serving.test_kserve_answers import v2_request
 
 PREDICT = "/v1/models/small:predict"
 INFER = "/v2/models/small/infer"
-
-
-@pytest.fixture(scope="module")
-def stub(server):
-    with grpc.insecure_channel(server.grpc) as channel:
-        yield GRPCInferenceServiceStub(channel)
 
 
 @pytest.fixture
@@ -40,7 +31,6 @@ def still_answers(server, stub, exported, requests):
     assert set(answer["outputs"]["memory_id"]) == {expected}
     request = v2_request("write", requests["write"], raw=True).to_grpc()
     assert len(stub.ModelInfer(request).outputs) == len(answer["outputs"])
-    assert server.process.poll() is None
 
 
 def refused(answer, status, message):
@@ -61,13 +51,11 @@ def refused(answer, status, message):
         (b"[" * 100_000, "Expected a request as JSON"),
         (b'{"inputs": {"episode": NaN}}', "Expected a request as JSON"),
         (b"[1]", "Expected a JSON object"),
-        (b"3", "Expected a JSON object"),
         (b"null", "Expected a JSON object"),
         (b"{}", "received a request without inputs"),
         (b'{"instances": [{"episode": 1}]}', "instances are not taken"),
         (b'{"signature_name": "nope", "inputs": {}}', "one of serving_default"),
         (b'{"signature_name": [1], "inputs": {}}', "to be a name"),
-        (b'{"signature_name": null, "inputs": {}}', "to be a name"),
         (b'{"inputs": {}}', "Expected the inputs episode"),
         (b'{"inputs": null}', "Expected episode of dtype"),
         (b'{"inputs": {"episode": null}}', "Expected episode of dtype"),
@@ -77,7 +65,6 @@ def refused(answer, status, message):
         (b'{"inputs": {"episode": []}}', "Expected episode of shape"),
         (b'{"signature_name": "read", "inputs": 1}', "inputs by their names"),
         (b'{"signature_name": "prior", "inputs": 0}', "of at least 1"),
-        (b'{"signature_name": "prior", "inputs": 1.5}', "of dtype int32"),
         (b'{"signature_name": "prior", "inputs": 1e9}', "of dtype int32"),
         (b'{"signature_name": "prior", "inputs": 99999999999}', "int32"),
         (b'{"signature_name": "prior", "inputs": 999999999}', "at most"),
@@ -95,11 +82,8 @@ def test_a_body_that_is_no_request(server, still_answers, body, message):
 @pytest.mark.parametrize(
     ("signature", "change", "message"),
     [
-        ("read", lambda r: r.update(query=r["query"][0]), "query of shape"),
         ("read", lambda r: r["query"][0].pop(), "different lengths"),
-        ("read", lambda r: r.update(query=r["query"][:1]), "as there are"),
         ("read", lambda r: r.pop("memory_mean"), "Expected the inputs query"),
-        ("read", lambda r: r.update(more=1), "Expected the inputs query"),
         (
             "read",
             lambda r: r.update(memory_id=[1, 1]),
@@ -109,11 +93,6 @@ def test_a_body_that_is_no_request(server, still_answers, body, message):
             "read",
             lambda r: r["memory_mean"][0].append([0.0] * 10),
             "different lengths",
-        ),
-        (
-            "read",
-            lambda r: r.update(memory_mean=[m[:3] for m in r["memory_mean"]]),
-            "memory_mean of shape",
         ),
         (
             "read",
@@ -127,20 +106,11 @@ def test_a_body_that_is_no_request(server, still_answers, body, message):
         ),
         (
             "write",
-            lambda r: r["episode"][0][0][0].__setitem__(0, [7.0]),
-            "pixels of episode",
-        ),
-        (
-            "write",
             lambda r: r.update(episode=r["episode"] * 33),
             "at most 64 on its first axis, received 66",
         ),
-        ("denoise", lambda r: r.update(steps=0), "steps of at least 1"),
-        ("denoise", lambda r: r.update(steps=-1), "steps of at least 1"),
-        ("denoise", lambda r: r.update(steps=10**9), "at most"),
         ("denoise", lambda r: r.update(steps=[1]), "steps of shape"),
         ("generate", lambda r: r.update(num_samples=10**9), "at most"),
-        ("generate", lambda r: r.update(seed=[1]), "seed of shape [2]"),
         ("generate", lambda r: r.update(seed=[1, 2**31]), "within int32"),
     ],
 )
@@ -191,6 +161,7 @@ TENSOR = {"name": "episode", "shape": [1], "datatype": "FP32", "data": [1]}
         ({"inputs": [{"name": "episode"}]}, "protocol v2"),
         ({"inputs": []}, "Expected the inputs episode"),
         ({"inputs": [TENSOR]}, "episode of shape"),
+        ({"inputs": [{**TENSOR, "shape": []}]}, "episode of shape"),
         ({"inputs": [{**TENSOR, "shape": [7]}]}, "as many numbers"),
         ({"inputs": [{**TENSOR, "shape": [-5]}]}, "as many numbers"),
         ({"inputs": [{**TENSOR, "shape": [2**40] * 5}]}, "as many numbers"),
@@ -337,6 +308,7 @@ def test_half_a_grpc_message(server, still_answers, requests):
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.slow
 def test_a_small_server_refuses_stays_healthy_and_ends_what_it_began(
     small_export, exported, images, tmp_path
 ):

@@ -8,10 +8,10 @@ from kgpm.serving.export.versions import latest_version
 from tests.serving.other_processes import ask
 
 
-def refused(memory, episodes):
+def refused(memory, images):
     """Requests that a graph must refuse, and a word of the sentence."""
-    write = {"episode": episodes}
-    read = {"query": episodes, **memory}
+    write = {"episode": images}
+    read = {"query": images, **memory}
     denoise = {**read, "steps": np.int32(2)}
     generate = {
         **memory,
@@ -21,16 +21,16 @@ def refused(memory, episodes):
     }
     score = {**read, "seed": np.array([1, 2], "int32")}
     other = {"memory_id": memory["memory_id"] + 1}
-    nan = np.where(episodes > 0, np.nan, 0).astype("float32")
+    nan = np.where(images > 0, np.nan, 0).astype("float32")
     return [
         ("write", {"episode": nan}, "pixels of episode"),
-        ("write", {"episode": episodes + 1.0}, "pixels of episode"),
-        ("write", {"episode": episodes[:, :0]}, "shape"),
-        ("write", {"episode": episodes[:0]}, "shape"),
-        ("write", {"episode": episodes[..., :4, :]}, "shape"),
-        ("write", {"episode": episodes[0]}, "shape"),
+        ("write", {"episode": images + 1.0}, "pixels of episode"),
+        ("write", {"episode": images[:, :0]}, "shape"),
+        ("write", {"episode": images[:0]}, "shape"),
+        ("write", {"episode": images[..., :4, :]}, "shape"),
+        ("write", {"episode": images[0]}, "shape"),
         ("read", {**read, **other}, "a memory that this model wrote"),
-        ("read", {**read, "query": episodes[:1]}, "as many episodes"),
+        ("read", {**read, "query": images[:1]}, "as many episodes"),
         (
             "read",
             {**read, "memory_mean": memory["memory_mean"][:, :3]},
@@ -51,13 +51,13 @@ def refused(memory, episodes):
             {**generate, "num_samples": np.int32(2**31 - 1)},
             "at most",
         ),
-        ("score", {**score, "query": episodes * 0.5}, "exactly 0 or 1"),
+        ("score", {**score, "query": images * 0.5}, "exactly 0 or 1"),
         ("prior", {"batch_size": np.int32(0)}, "batch_size of at least 1"),
         ("prior", {"batch_size": np.int32(10**9)}, "at most"),
         (
             "update",
             {
-                "episode": episodes,
+                "episode": images,
                 "memory_id": memory["memory_id"],
                 "statistics": np.zeros([1, 10, 10]),
             },
@@ -66,7 +66,7 @@ def refused(memory, episodes):
         (
             "forget",
             {
-                "episode": episodes,
+                "episode": images,
                 "memory_id": memory["memory_id"],
                 "statistics": np.full([2, 10, 10], np.nan),
             },
@@ -77,12 +77,13 @@ def refused(memory, episodes):
     ]
 
 
+@pytest.mark.slow
 def test_the_graph_refuses_what_a_server_lets_through(
-    small_export, exported, episodes, tmp_path
+    small_export, exported, images, tmp_path
 ):
     """Nothing but the graph checks a request of the C API."""
-    memory = exported.call("write", {"episode": episodes})
-    found = refused(memory, episodes)
+    memory = exported.call("write", {"episode": images})
+    found = refused(memory, images)
     # A shape that is wholly known is checked by what takes the tensor, in
     # TensorFlow's words.
     seed, steps = np.ones([3], "int32"), np.ones([3], "int32")
@@ -94,7 +95,7 @@ def test_the_graph_refuses_what_a_server_lets_through(
         ("generate", {**generate, "steps": steps}, "scalar"),
     ]
     path = latest_version(small_export)
-    results = ask("c_api.py", path, found, tmp_path)
+    results = ask(path, found, tmp_path)
     for result, (signature, _, words) in zip(results, found, strict=True):
         if words is None:
             assert set(result) == set(memory)
@@ -102,9 +103,9 @@ def test_the_graph_refuses_what_a_server_lets_through(
             assert words in str(result.get("error")), (signature, result)
 
 
-def test_an_export_refuses_in_one_sentence(exported, episodes):
-    memory = exported.call("write", {"episode": episodes})
-    for signature, inputs, words in refused(memory, episodes)[:-1]:
+def test_an_export_refuses_in_one_sentence(exported, images):
+    memory = exported.call("write", {"episode": images})
+    for signature, inputs, words in refused(memory, images)[:-1]:
         with pytest.raises(UserError) as raised:
             exported.call(signature, inputs)
         sentence = str(raised.value)

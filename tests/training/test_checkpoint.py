@@ -150,6 +150,7 @@ def test_without_averages_nothing_is_swapped():
         assert_equal(weights(model), raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ema", [0.0, MOMENTUM])
 def test_resumed_equals_uninterrupted(tmp_path, ema):
     runs = [RunDirectory(tmp_path / name) for name in "ab"]

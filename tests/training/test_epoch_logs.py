@@ -136,6 +136,7 @@ def test_hyperparameters_of_runs_that_differ_by_name_alone(tmp_path):
     assert names == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_bar_shows_what_fits_the_terminal(monkeypatch, capsys):
     """No line that is overwritten is longer than the terminal is wide."""
     for columns, expected in (("60", 0), ("80", 1), ("100", 2)):

@@ -72,6 +72,7 @@ def test_pictures_of_the_epochs_asked_for(trained):
         assert rows * cell < picture.shape[0] < (rows + 1) * cell
 
 
+@pytest.mark.slow
 def test_diagnostics_are_scalars_beside_the_pictures(images, tmp_path):
     model = make("kpp_dense")
     model.compile("adam", seed=1)
@@ -80,7 +81,9 @@ def test_diagnostics_are_scalars_beside_the_pictures(images, tmp_path):
     model.fit(dataset, verbose=0, callbacks=[callback])
     events = event_accumulator.EventAccumulator(str(tmp_path))
     events.Reload()
-    expected = model.diagnostics(images[:1], model.write(images[:1]))
+    expected = model.memory.diagnostics(
+        model.encode(images[:1]), model.write(images[:1])
+    )
     assert expected
     for name, value in expected.items():
         (record,) = events.Tensors(f"diagnostics/{name}")
@@ -88,6 +91,7 @@ def test_diagnostics_are_scalars_beside_the_pictures(images, tmp_path):
         np.testing.assert_allclose(logged, value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without_pictures(trained, images):
     model, _ = trained
     plain = train(images, [])
@@ -102,7 +106,7 @@ def test_projector_holds_rows_codes_and_their_pictures(trained, images):
     points = np.loadtxt(folder / "memory.tsv", delimiter="\t")
     labels = (folder / "memory_labels.tsv").read_text().splitlines()
     memory = model.write(images[:1])
-    rows = np.asarray(model.memory_rows(memory))[0]
+    rows = np.asarray(model.memory.rows(memory))[0]
     codes = np.asarray(model.encode(images[:1]))[0]
     np.testing.assert_allclose(
         points, np.concatenate([rows, codes]), rtol=1e-4, atol=1e-5
@@ -114,7 +118,7 @@ def test_projector_holds_rows_codes_and_their_pictures(trained, images):
     assert sprite.shape == (24, 24, 3)
     # The fifth point is the first image: row 1, column 1 of the 3 x 3 grid.
     np.testing.assert_array_equal(sprite[8:16, 8:16, 0], images[0, 0, ..., 0])
-    decoded = model.likelihood.mean(model.decode(model.memory_rows(memory)))
+    decoded = model.likelihood.mean(model.decode(model.memory.rows(memory)))
     np.testing.assert_allclose(
         sprite[:8, 8:16, 0], np.asarray(decoded)[0, 1, ..., 0], atol=0.01
     )

@@ -9,7 +9,6 @@ from tiny_model import TinyModel
 from kgpm import UserError
 from kgpm.files import write_json
 from kgpm.files import write_text
-from kgpm.training import stored_model
 from kgpm.training.run_directory import RunDirectory
 from kgpm.training.stored_model import check_same_model
 from kgpm.training.stored_model import describe_model
@@ -75,6 +74,7 @@ def test_a_failed_save_leaves_the_old_model(run, monkeypatch):
     assert os.listdir(run.checkpoints) == ["last.keras"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full_leaves_the_old_files(tmp_path):
     # A limit on the size of files makes the kernel refuse to write more, as
     # a full disk does.
@@ -122,8 +122,3 @@ def test_another_class_is_refused(run):
     write_json(run.backup / "model.json", stored)
     with pytest.raises(UserError, match="is a VQVAE .* ask for a TinyModel"):
         check_same_model(run, TinyModel())
-
-
-def test_serialised_arguments_are_named_shortly():
-    value = {"class_name": "Bernoulli", "config": {}}
-    assert stored_model._plain(value) == "Bernoulli"

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kgpm.errors import UserError
 from kgpm.layers.memories.memory import Draw
 from kgpm.layers.memories.memory import Memory
 from kgpm.ops import make_seed
@@ -22,6 +23,8 @@ class GridBottleneck(Memory):
         **kwargs: of `keras.layers.Layer`.
     """
 
+    # `(h, w)` of a grid; empty where nothing depends on it.
+    grid_shape: tuple = ()
     stores = False
     # Latents are as the images say, without noise.
     draws = False
@@ -32,6 +35,22 @@ class GridBottleneck(Memory):
         self, vectors: Any, weights: Any, seed: Any, training: bool
     ) -> Draw:
         """Lets vectors `[..., P, D]` of images of weights `[...]` pass."""
+
+    def vectors_of(self, codes: Any) -> Any:
+        """Grids `[..., h, w, D]` as vectors `[..., P, D]`.
+
+        Raises:
+            UserError: grids of another size, whose places a prior would
+                miscount.
+        """
+        *leading, height, width, size = ops.shape(codes)
+        expected = self.grid_shape or (height, width)
+        if (height, width) != expected:
+            raise UserError(
+                f"Expected codes in grids of {expected[0]} x {expected[1]} "
+                f"for this {type(self).__name__}, received {height} x {width}."
+            )
+        return ops.reshape(codes, (*leading, height * width, size))
 
     def prior(self, batch_size: Any) -> None:
         return None
@@ -57,9 +76,9 @@ class GridBottleneck(Memory):
         training: bool = False,
         weights: Any = None,
     ) -> Draw:
-        *leading, height, width, size = ops.shape(codes)
-        vectors = ops.reshape(codes, (*leading, height * width, size))
-        draw = self.bottleneck(vectors, weights, make_seed(seed), training)
+        draw = self.bottleneck(
+            self.vectors_of(codes), weights, make_seed(seed), training
+        )
         return draw._replace(
             latents=ops.reshape(draw.latents, ops.shape(codes))
         )

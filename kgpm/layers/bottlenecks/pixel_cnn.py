@@ -62,7 +62,6 @@ class PixelCNN(Configured, keras.layers.Layer):
         self.num_values = num_values
         self.grid_shape = (rows, columns)
         self.width = width
-        self.num_blocks = num_blocks
         self.embedding = keras.layers.Embedding(
             num_values, width, dtype=self.dtype_policy, name="embedding"
         )

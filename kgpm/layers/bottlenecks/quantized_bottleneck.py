@@ -144,9 +144,7 @@ class QuantizedBottleneck(GridBottleneck):
 
     def latent_energy(self, codes: Any, memory: Any) -> Any:
         """-ln p(a) of the nearest codes."""
-        *leading, height, width, size = ops.shape(codes)
-        vectors = ops.reshape(codes, (*leading, height * width, size))
-        quantized = self.quantizer.encode(vectors)
+        quantized = self.quantizer.encode(self.vectors_of(codes))
         return -self._log_prior(quantized.encoding_indices)
 
     def diagnostics(self, codes: Any, memory: Any) -> dict[str, Any]:

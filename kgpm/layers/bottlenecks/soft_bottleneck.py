@@ -120,9 +120,7 @@ class SoftBottleneck(GridBottleneck):
             UserError: another address.
         """
         check_choice("address", address, ADDRESSES)
-        *leading, height, width, size = ops.shape(codes)
-        vectors = ops.reshape(codes, (*leading, height * width, size))
-        log_weights = self.soft_memory.log_weights(vectors)
+        log_weights = self.soft_memory.log_weights(self.vectors_of(codes))
         if address == "soft":
             weights = ops.exp(log_weights)
         else:

@@ -9,6 +9,7 @@ from keras import ops
 from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_last_axis
+from kgpm.errors import check_not_negative
 from kgpm.errors import check_sizes
 from kgpm.ops import of_the_first_replica
 from kgpm.ops import sum_of_earlier_replicas
@@ -80,11 +81,7 @@ class VectorQuantizer(Configured, keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        if not commitment_cost >= 0.0:
-            raise UserError(
-                "Expected commitment_cost of at least 0, received "
-                f"{commitment_cost}."
-            )
+        check_not_negative(commitment_cost=commitment_cost)
         for name, share in (("decay", decay), ("restart_below", restart_below)):
             if not 0.0 <= share < 1.0:
                 raise UserError(f"Expected 0 <= {name} < 1, received {share}.")

@@ -34,11 +34,15 @@ class Addresses(NamedTuple):
         log_posterior: ln q(a | x, M), `[B, Q, 2 K + 1]`.
         divergence: KL of q(u | x) from p(u | a), `[B, Q, 2 K + 1]`, 0 for a
             copy, which has no u.
+        posterior: q(u | x), `[B, Q, C]`.
+        priors: p(u | a) of likenesses and new, `[B, 1 or Q, K + 1, C]`.
     """
 
     log_prior: Any
     log_posterior: Any
     divergence: Any
+    posterior: DiagonalGaussian
+    priors: DiagonalGaussian
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -175,7 +179,11 @@ class CategoricalRead(Configured, keras.layers.Layer):
         # Of an impossible address the cost is lost in the rounding.
         log_posterior = ops.log_softmax(log_prior - cost, axis=-1)
         return Addresses(
-            log_prior, ops.stop_gradient(log_posterior), divergence
+            log_prior,
+            ops.stop_gradient(log_posterior),
+            divergence,
+            posterior,
+            priors,
         )
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
@@ -218,9 +226,9 @@ class CategoricalRead(Configured, keras.layers.Layer):
             ops.reshape(known.log_posterior, (-1, count)), 1, address_seed
         )
         address = ops.reshape(address, (batch, queries))
-        posterior = self.posterior(codes)
+        posterior = known.posterior
         latents, u = self._at(address, posterior, memory, seed)
-        prior = self._pick(self._priors(memory), address)
+        prior = self._pick(known.priors, address)
         log_ratio = _at_address(known.log_prior, address) - _at_address(
             known.log_posterior, address
         )

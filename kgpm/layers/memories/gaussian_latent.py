@@ -40,7 +40,9 @@ class GaussianLatent(Memory):
         check_sizes(code_size=code_size, hidden_size=hidden_size)
         super().__init__(**kwargs)
         self.code_size = code_size
-        self.posterior = GaussianHead(code_size, hidden_size, name="posterior")
+        self.posterior = GaussianHead(
+            code_size, hidden_size, dtype=self.dtype_policy, name="posterior"
+        )
 
     def build(self, input_shape: tuple | None = None) -> None:
         self.posterior.build((None, None, self.code_size))
@@ -83,7 +85,8 @@ class GaussianLatent(Memory):
 
     def sample_prior(self, memory: Any, num_samples: int, seed: Any) -> Any:
         """Draws of N(0, I), `[1, num_samples, C]`."""
-        return normal((1, num_samples, self.code_size), seed, "float32")
+        shape = (1, num_samples, self.code_size)
+        return normal(shape, seed, self.compute_dtype)
 
     def latents_of(self, codes: Any) -> Any:
         return self.read(codes)

@@ -11,7 +11,6 @@ from keras import ops
 from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.ops import KL_MEMORY
-from kgpm.ops import normal
 
 
 class Draw(NamedTuple):
@@ -122,20 +121,18 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         """
 
     def kl(self, memory: Any) -> Any:
-        """KL of a memory from its prior, `[B]` in nats; `None` of a point."""
-        return None
+        """KL of a memory that has a density from its prior, `[B]` in nats."""
+        raise NotImplementedError
 
     def costs(self, memory: Any, weights: Any) -> dict[str, Any]:
         """What the memory itself costs each image written, `[B, T]` in nats.
 
         Returns:
-            `{"kl_memory": kl / number of images}`, or nothing for a point.
+            `{"kl_memory": kl / number of images}`; for a memory with a density
+            alone, which has `"kl_memory"` among its `term_names`.
         """
-        divergence = self.kl(memory)
-        if divergence is None:
-            return {}
         written = ops.maximum(ops.sum(weights, axis=1), 1.0)
-        share = (divergence / written)[:, None]
+        share = (self.kl(memory) / written)[:, None]
         return {KL_MEMORY: ops.broadcast_to(share, ops.shape(weights))}
 
     # --- To read -------------------------------------------------------------
@@ -275,13 +272,6 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         if weights is None:
             return ops.ones(ops.shape(codes)[:2], self.compute_dtype)
         return ops.cast(weights, self.compute_dtype)
-
-    def with_noise(self, codes: Any, stddev: float, seed: Any) -> Any:
-        """Codes with Gaussian noise, one draw for address and content."""
-        if stddev == 0.0:
-            return codes
-        noise = normal(ops.shape(codes), seed, self.compute_dtype)
-        return codes + stddev * noise
 
 
 def as_memory(layer: Any) -> Memory:

@@ -48,6 +48,8 @@ class OrderingLSTM(Configured, keras.layers.Layer):
                     dtype=self.dtype_policy,
                     name=f"lstm_{i}",
                 ),
+                # Its own policy would round what passes it.
+                dtype=self.dtype_policy,
                 name=f"bidirectional_{i}",
             )
             for i in range(2)

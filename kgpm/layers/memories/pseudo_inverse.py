@@ -29,6 +29,7 @@ from kgpm.ops import normal
 from kgpm.ops import pseudo_inverse
 from kgpm.ops import split_seed
 from kgpm.ops import transpose
+from kgpm.ops import with_noise
 
 # Keeps exp(log_variance) and its inverse in float32's comfortable range.
 _LOG_VARIANCE_RANGE = (-10.0, 4.0)
@@ -147,7 +148,9 @@ class PseudoInverseMemory(Memory):
         self.streams = not self.depends_on_order
         self.ordering_lstm = None
         if self.depends_on_order:
-            self.ordering_lstm = OrderingLSTM(code_size, name="ordering_lstm")
+            self.ordering_lstm = OrderingLSTM(
+                code_size, dtype=self.dtype_policy, name="ordering_lstm"
+            )
 
     def build(self, input_shape: tuple | None = None) -> None:
         # Rows of length one give addresses of the scale of their prior; the
@@ -193,9 +196,7 @@ class PseudoInverseMemory(Memory):
         if training:
             # One draw for address and content: two would make M a regression
             # on noisy regressors.
-            noise = self.with_noise(
-                ops.zeros_like(codes), self.write_noise, seed
-            )
+            noise = with_noise(ops.zeros_like(codes), self.write_noise, seed)
             codes, keys = codes + noise, keys + noise
         if weights is not None:
             # Least squares weighted by w is that of rows scaled by sqrt(w).
@@ -242,7 +243,7 @@ class PseudoInverseMemory(Memory):
         mean = memory["mean"]
         w_mean = None if self.shrinks else self.address(codes, memory)
         draw = self.address_posterior(codes, mean, address_seed, w_mean)
-        latents = self.with_noise(
+        latents = with_noise(
             ops.matmul(draw.latents, mean), self.observation_noise, noise_seed
         )
         return draw._replace(latents=latents)

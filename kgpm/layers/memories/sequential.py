@@ -16,6 +16,7 @@ from kgpm.ops import make_seed
 from kgpm.ops import normal
 from kgpm.ops import pseudo_inverse
 from kgpm.ops import split_seed
+from kgpm.ops import with_noise
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -105,7 +106,7 @@ class SequentialMemory(MatrixNormalMemory):
         """
         codes = ops.cast(codes, self.compute_dtype)
         if training:
-            codes = self.with_noise(codes, self.write_noise, seed)
+            codes = with_noise(codes, self.write_noise, seed)
         prior = self.prior(ops.shape(codes)[0])
         mean, covariance = kalman_write(
             codes,
@@ -148,7 +149,7 @@ class SequentialMemory(MatrixNormalMemory):
         seeds = split_seed(make_seed(seed), 3)
         mean = self.draw(memory, seeds[2])["mean"]
         draw = self.address_posterior(codes, mean, seeds[0])
-        latents = self.with_noise(
+        latents = with_noise(
             ops.matmul(draw.latents, mean), self.observation_noise, seeds[1]
         )
         return draw._replace(latents=latents)

@@ -16,6 +16,7 @@ from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.ops import fill_slots
 from kgpm.ops import square_distances
 from kgpm.ops import transpose
+from kgpm.ops import with_noise
 
 # Lloyd steps of a write whose codes must share slots.
 _WRITE_STEPS = 3
@@ -137,7 +138,7 @@ class SlotMemory(Memory):
         codes = ops.cast(codes, self.compute_dtype)
         weights = self.weights_of(codes, weights)
         if training:
-            codes = self.with_noise(codes, self.write_noise, seed)
+            codes = with_noise(codes, self.write_noise, seed)
         mean, count = fill_slots(codes, weights, self.memory_size, _WRITE_STEPS)
         return {"mean": mean, "count": count}
 

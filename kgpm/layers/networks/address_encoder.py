@@ -1,14 +1,16 @@
 """Images to the entries of a memory of images."""
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from kgpm.errors import check_sizes
-from kgpm.layers.networks.contract import Encoder
-from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.skip_encoder import SkipEncoder
+from kgpm.layers.networks.blocks import build_chain
+from kgpm.layers.networks.image_networks import Encoder
+from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_sizes import scale_widths
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -17,7 +19,8 @@ class AddressEncoder(Encoder):
 
     Args:
         image_shape: `(H, W, C)`.
-        width: channels, see `SkipEncoder`.
+        width: channels of the two finer and the two coarser scales, one
+            number or a pair.
         feature_size: F, length of what posterior, prior and decoder see.
         address_size: A, length of what images are compared by.
         hidden_size: units of the layer before features and addresses.
@@ -26,8 +29,9 @@ class AddressEncoder(Encoder):
 
     Returns:
         `{"images": [..., H, W, C], "features": [..., F], "addresses":
-        [..., A], "skips": maps}`: float32 under every dtype policy, but for
-        the maps, which are `EncodedImages.skips`.
+        [..., A], "skips": maps}`, float32 under every dtype policy but for
+        the maps: `[..., H / 2, W / 2, width]` and `[..., H / 4, W / 4,
+        width]`, sides rounded up, for a decoder.
 
     Raises:
         UserError: sizes below 1, or sides below 4 pixels.
@@ -56,15 +60,8 @@ class AddressEncoder(Encoder):
         # Images are handed on as they are.
         self.autocast = False
         self.feature_size = feature_size
-        self.address_size = address_size
         self.encoders = [
-            SkipEncoder(
-                self.image_shape,
-                hidden_size,
-                width,
-                dtype=self.dtype_policy,
-                name=name,
-            )
+            _SkipEncoder(hidden_size, width, dtype=self.dtype_policy, name=name)
             for name in ("encoder", "address_encoder")[: 2 - share_encoder]
         ]
         # Divergences need more than half precision.
@@ -78,16 +75,66 @@ class AddressEncoder(Encoder):
 
     def build(self, input_shape: tuple | None = None) -> None:
         for encoder in self.encoders:
-            encoder.build()
+            encoder.build((None, *self.image_shape))
         for dense in (self.to_features, self.to_addresses):
             dense.build((None, self.encoders[0].dense.units))
         self.built = True
 
     def encode(self, images: Any, training: bool | None) -> dict[str, Any]:
-        encoded = [encoder(images) for encoder in self.encoders]
+        own, *other = (encoder(images) for encoder in self.encoders)
+        address = other[0] if other else own
         return {
             "images": ops.cast(images, "float32"),
-            "features": self.to_features(encoded[0].features),
-            "addresses": self.to_addresses(encoded[-1].features),
-            "skips": encoded[0].skips,
+            "features": self.to_features(own["features"]),
+            "addresses": self.to_addresses(address["features"]),
+            "skips": own["skips"],
         }
+
+
+class _SkipEncoder(keras.layers.Layer):
+    """Six convolutions of three strides, then a dense layer, with ReLUs.
+
+    The maps after the second and the third scale are returned, not kept: a
+    decoder that took "the last activations" would see another image's as soon
+    as something else is encoded between.
+    """
+
+    def __init__(self, units: int, width: Any, **kwargs: Any) -> None:
+        fine, coarse = scale_widths(width, 2)
+        super().__init__(**kwargs)
+        self.convolutions = [
+            keras.layers.Conv2D(
+                filters,
+                3,
+                strides=stride,
+                padding="same",
+                activation="relu",
+                dtype=self.dtype_policy,
+                name=f"convolution_{i}",
+            )
+            for i, (filters, stride) in enumerate(
+                [
+                    (fine, 1),
+                    (fine, 2),
+                    (fine, 1),
+                    (coarse, 2),
+                    (coarse, 1),
+                    (coarse, 2),
+                ]
+            )
+        ]
+        self.dense = keras.layers.Dense(
+            units, activation="relu", dtype=self.dtype_policy, name="features"
+        )
+
+    def build(self, input_shape: tuple) -> None:
+        shape = build_chain(self.convolutions, input_shape)
+        self.dense.build((None, math.prod(shape[1:])))
+        self.built = True
+
+    def call(self, images: Any) -> dict[str, Any]:
+        maps = [images]
+        for layer in self.convolutions:
+            maps.append(layer(maps[-1]))
+        flat = ops.reshape(maps[-1], (-1, math.prod(maps[-1].shape[1:])))
+        return {"features": self.dense(flat), "skips": (maps[3], maps[5])}

@@ -32,6 +32,28 @@ def call_chain(layers: Iterable[Any], inputs: Any) -> Any:
     return inputs
 
 
+class Chain:
+    """A mixin: an encoder or a decoder whose layers follow one another.
+
+    The constructor puts them into `chain`, and the shape of one image or
+    latent into `element_shape`.
+    """
+
+    chain: list[Any]
+    element_shape: tuple
+
+    def build(self, input_shape: tuple | None = None) -> None:
+        """Builds the layers, whatever the leading axes of the input."""
+        build_chain(self.chain, (None, *self.element_shape))
+        self.built = True
+
+    def encode(self, values: Any, training: bool | None) -> Any:
+        """Calls the layers on values with one leading axis."""
+        return call_chain(self.chain, values)
+
+    decode = encode
+
+
 @keras.saving.register_keras_serializable(package="kgpm")
 class FastGroupNormalization(Configured, keras.layers.Layer):
     """The function of `keras.layers.GroupNormalization`, faster on a CPU.

@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from kgpm.errors import check_sizes
-from kgpm.layers.networks.contract import Decoder
-from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.image_networks import scale_widths
+from kgpm.layers.networks.image_networks import Decoder
 from kgpm.layers.networks.image_networks import upsampling
+from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_sizes import scale_widths
 
 _HIDDEN = 256
 

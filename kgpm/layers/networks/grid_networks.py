@@ -9,13 +9,13 @@ from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_not_negative
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import Chain
 from kgpm.layers.networks.blocks import TransposedConvolution
 from kgpm.layers.networks.blocks import build_chain
-from kgpm.layers.networks.blocks import call_chain
-from kgpm.layers.networks.contract import Decoder
-from kgpm.layers.networks.contract import Encoder
-from kgpm.layers.networks.image_networks import check_image_shape
-from kgpm.layers.networks.image_networks import scale_widths
+from kgpm.layers.networks.image_networks import Decoder
+from kgpm.layers.networks.image_networks import Encoder
+from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_sizes import scale_widths
 
 # Two convolutions of stride 2.
 REDUCTION = 4
@@ -110,7 +110,7 @@ class ResidualStack(Configured, keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GridEncoder(Encoder):
+class GridEncoder(Chain, Encoder):
     """The convolutional encoder of VQ-VAE: a vector for every 4x4 pixels.
 
     Two 4x4 convolutions of stride 2 with ReLU, a 3x3 one, a residual stack
@@ -146,7 +146,7 @@ class GridEncoder(Encoder):
         check_sizes(embedding_dim=embedding_dim)
         self.grid_shape = grid_shape(image_shape)
         super().__init__(**kwargs)
-        self.image_shape = check_image_shape(image_shape)
+        self.element_shape = check_image_shape(image_shape)
         fine, coarse = scale_widths(width, 2)
         policy = self.dtype_policy
         self.chain = [
@@ -177,16 +177,9 @@ class GridEncoder(Encoder):
             keras.layers.Conv2D(embedding_dim, 1, dtype="float32", name="head"),
         ]
 
-    def build(self, input_shape: tuple | None = None) -> None:
-        build_chain(self.chain, (None, *self.image_shape))
-        self.built = True
-
-    def encode(self, images: Any, training: bool | None) -> Any:
-        return call_chain(self.chain, images)
-
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class GridDecoder(Decoder):
+class GridDecoder(Chain, Decoder):
     """The convolutional decoder of VQ-VAE, the mirror of `GridEncoder`.
 
     A 3x3 convolution, a residual stack, and two 4x4 transposed convolutions
@@ -226,7 +219,7 @@ class GridDecoder(Decoder):
         **kwargs: Any,
     ) -> None:
         check_sizes(embedding_dim=embedding_dim, num_parameters=num_parameters)
-        self.latent_shape = (*grid_shape(image_shape), embedding_dim)
+        self.element_shape = (*grid_shape(image_shape), embedding_dim)
         super().__init__(**kwargs)
         fine, coarse = scale_widths(width, 2)
         policy = self.dtype_policy
@@ -252,10 +245,3 @@ class GridDecoder(Decoder):
             keras.layers.ReLU(dtype=policy),
             last,
         ]
-
-    def build(self, input_shape: tuple | None = None) -> None:
-        build_chain(self.chain, (None, *self.latent_shape))
-        self.built = True
-
-    def decode(self, latents: Any, training: bool | None) -> Any:
-        return call_chain(self.chain, latents)

@@ -1,97 +1,171 @@
-"""The GPM's encoder and decoder, for images of any size."""
+"""Encoders and decoders of images: their contract, and residual ones."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import Chain
 from kgpm.layers.networks.blocks import ResidualBlock
 from kgpm.layers.networks.blocks import TransposedConvolution
-from kgpm.layers.networks.blocks import build_chain
-from kgpm.layers.networks.blocks import call_chain
-from kgpm.layers.networks.contract import Decoder
-from kgpm.layers.networks.contract import Encoder
+from kgpm.layers.networks.image_sizes import check_image_shape
+from kgpm.layers.networks.image_sizes import decoder_sizes
+from kgpm.layers.networks.image_sizes import num_scales
+from kgpm.layers.networks.image_sizes import scale_widths
+from kgpm.layers.networks.image_sizes import transposed_kernel
 from kgpm.ops import give_transposed_gradient
 
-# Maps of at most this side are flattened into the code.
-_SMALLEST_MAP = 5
 
+class Encoder(Configured, keras.layers.Layer):
+    """Images `[..., H, W, C]` to codes `[..., *code]`, or a nest of such.
 
-def encoder_sizes(size: int, num_scales: int) -> list[int]:
-    """Sides after each 4x4 stride-2 convolution with 2 pixels of padding.
+    A subclass implements `encode`, which is given images with one leading
+    axis; or `call`, where a code depends on more than its own image.
 
-    28 gives 28, 15, 8, 5; 32 gives 32, 17, 9, 5.
+    Call arguments:
+        images: `[..., H, W, C]` in [0, 1]; `[B, T, H, W, C]` in a model.
+        weights: `[B, T]`, 0 for an absent image, which no other may see.
+        training: whether the network is trained.
     """
-    sizes = [size]
-    for _ in range(num_scales):
-        sizes.append(sizes[-1] // 2 + 1)
-    return sizes
+
+    # Whether a code depends on the other images of its episode.
+    mixes_images = False
+
+    def call(
+        self, images: Any, weights: Any = None, training: bool | None = None
+    ) -> Any:
+        del weights
+        return each(lambda flat: self.encode(flat, training), images, 3)
+
+    def encode(self, images: Any, training: bool | None) -> Any:
+        """Codes `[N, *code]` of images `[N, H, W, C]`, each on its own."""
+        raise NotImplementedError
 
 
-def decoder_sizes(size: int, num_scales: int) -> list[int]:
-    """Sides of the decoder's maps, smallest first.
+class Decoder(Configured, keras.layers.Layer):
+    """Latents `[..., *latent]` to likelihood parameters `[..., H, W, P]`.
 
-    28 gives 4, 8, 15, 28 (the GPM decoder); 32 gives 5, 9, 17, 32.
+    A subclass implements `decode`, which is given latents with one leading
+    axis; or `call`, where a latent is a nest.
+
+    Call arguments:
+        latents: `[..., *latent]`; `[B, T, *latent]` in a model.
+        training: whether the network is trained.
     """
-    sizes = [size]
-    for _ in range(num_scales):
-        last = sizes[-1]
-        sizes.append(last // 2 + 1 if last > 8 else max(last // 2, 1))
-    return sizes[::-1]
 
+    # Axes of one latent: 1 for a vector, 3 for a grid of vectors.
+    latent_rank = 1
 
-def num_scales(size: int) -> int:
-    """How many halvings bring `size` to a map that is small enough."""
-    count = 0
-    while encoder_sizes(size, count)[-1] > _SMALLEST_MAP:
-        count += 1
-    return max(count, 1)
-
-
-def transposed_kernel(small: int, large: int) -> tuple[int, int]:
-    """Kernel and crop of a stride-2 transposed convolution.
-
-    A "valid" one gives 2 (small - 1) + kernel, of which `crop` is taken off
-    each side: 15 to 28 is kernel 4, crop 2; 8 to 15 is kernel 3, crop 1.
-    Keras's "same" padding can express neither.
-    """
-    kernel = 4 if large % 2 == 0 else 3
-    crop = (2 * (small - 1) + kernel - large) // 2
-    return kernel, crop
-
-
-def check_image_shape(image_shape: tuple) -> tuple[int, int, int]:
-    """`(H, W, C)` as integers, or a `UserError` that says what is wrong."""
-    shape = tuple(int(side) for side in image_shape)
-    if len(shape) != 3 or min(shape) < 1 or min(shape[:2]) < 4:
-        raise UserError(
-            "Expected image_shape to be (height, width, channels) with sides "
-            f"of at least 4 pixels, received {tuple(image_shape)}."
+    def call(self, latents: Any, training: bool | None = None) -> Any:
+        return each(
+            lambda flat: self.decode(flat, training), latents, self.latent_rank
         )
-    return shape
+
+    def decode(self, latents: Any, training: bool | None) -> Any:
+        """Parameters `[N, H, W, P]` of latents `[N, *latent]`."""
+        raise NotImplementedError
 
 
-def scale_widths(width: int | list | tuple, count: int) -> list[int]:
-    """Channels at each of `count` scales, finest first.
+@keras.saving.register_keras_serializable(package="kgpm")
+class PerImage(Encoder, Decoder):
+    """Any Keras layer or model of `[N, ...]` as an encoder or a decoder.
 
     Args:
-        width: one number for all scales, or a list; the last one is repeated
-            where the list is shorter.
-        count: number of scales.
+        layer: maps `[N, *element]` to `[N, *result]`, such as a
+            `keras.Sequential`.
+        rank: axes of one element: 3 for images, 1 for vectors.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        values: `[..., *element]`.
+        weights: not used: each element is mapped on its own.
+        training: handed on.
+
+    Returns:
+        `[..., *result]`, in the dtype that the layer gives.
 
     Raises:
-        UserError: empty list, a number below 1, or more numbers than scales.
+        UserError: a rank below 1.
+
+    Example:
+        >>> flatten, dense = keras.layers.Flatten(), keras.layers.Dense(100)
+        >>> encoder = PerImage(keras.Sequential([flatten, dense]))
+        >>> encoder(np.zeros((8, 32, 28, 28, 1))).shape
+        TensorShape([8, 32, 100])
     """
-    widths = [width] if isinstance(width, int) else list(width)
-    if not widths or min(widths) < 1 or len(widths) > count:
-        raise UserError(
-            f"Expected width to be 1 to {count} positive numbers of "
-            f"channels, finest scale first, received {width}."
+
+    def __init__(self, layer: Any, rank: int = 3, **kwargs: Any) -> None:
+        check_sizes(rank=rank)
+        super().__init__(**kwargs)
+        # The layer has a dtype policy of its own.
+        self.autocast = False
+        self.layer = layer
+        self.rank = rank
+
+    def build(self, input_shape: tuple) -> None:
+        if not self.layer.built:
+            self.layer.build((None, *input_shape[-self.rank :]))
+        self.built = True
+
+    def call(  # type: ignore[override]  # By name, `training` fits both.
+        self, values: Any, weights: Any = None, training: bool | None = None
+    ) -> Any:
+        del weights
+        return each(
+            lambda flat: self.layer(flat, training=training), values, self.rank
         )
-    return widths + [widths[-1]] * (count - len(widths))
+
+
+def as_encoder(layer: Any) -> Encoder:
+    """An encoder as it is, any other layer as one of single images.
+
+    Raises:
+        UserError: no Keras layer.
+    """
+    return _as(Encoder, layer, 3, "encoder")
+
+
+def as_decoder(layer: Any) -> Decoder:
+    """A decoder as it is, any other layer as one of vectors.
+
+    Raises:
+        UserError: no Keras layer.
+    """
+    return _as(Decoder, layer, 1, "decoder")
+
+
+def _as(kind: type, layer: Any, rank: int, name: str) -> Any:
+    if isinstance(layer, kind):
+        return layer
+    if not isinstance(layer, keras.layers.Layer):
+        raise UserError(
+            f"Expected {name} to be a Keras layer, received {layer!r}."
+        )
+    return PerImage(layer, rank, name=name)
+
+
+def each(function: Callable[[Any], Any], values: Any, rank: int) -> Any:
+    """A function of `[N, *element]` on values with any leading axes.
+
+    Args:
+        function: of one tensor, to a tensor `[N, *result]` or a nest of such.
+        values: `[..., *element]`.
+        rank: axes of one element.
+
+    Returns:
+        `[..., *result]`, or a nest of such.
+    """
+    shape = ops.shape(values)
+    flat = ops.reshape(values, (-1, *shape[-rank:]))
+    return keras.tree.map_structure(
+        lambda result: ops.reshape(result, (*shape[:-rank], *result.shape[1:])),
+        function(flat),
+    )
 
 
 def upsampling(
@@ -121,7 +195,7 @@ class _Downsampling(keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageEncoder(Encoder):
+class ImageEncoder(Chain, Encoder):
     """Residual convolutional encoder of the GPM paper's code, any size.
 
     At each scale a 4x4 stride-2 convolution with two pixels of padding
@@ -153,12 +227,13 @@ class ImageEncoder(Encoder):
         normalization: str = "group",
         **kwargs: Any,
     ) -> None:
-        self.image_shape = check_image_shape(image_shape)
+        shape = check_image_shape(image_shape)
         check_sizes(code_size=code_size)
         super().__init__(**kwargs)
+        self.element_shape = shape
         self.code_size = code_size
         policy = self.dtype_policy
-        scales = num_scales(max(self.image_shape[:2]))
+        scales = num_scales(max(shape[:2]))
         chain: list[keras.layers.Layer] = []
         for i, channels in enumerate(scale_widths(width, scales)):
             chain.append(
@@ -171,16 +246,9 @@ class ImageEncoder(Encoder):
             keras.layers.Dense(code_size, dtype="float32", name="head"),
         ]
 
-    def build(self, input_shape: tuple | None = None) -> None:
-        build_chain(self.chain, (None, *self.image_shape))
-        self.built = True
-
-    def encode(self, images: Any, training: bool | None) -> Any:
-        return call_chain(self.chain, images)
-
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class ImageDecoder(Decoder):
+class ImageDecoder(Chain, Decoder):
     """Residual transposed-convolution decoder, the encoder's mirror.
 
     A linear layer makes the smallest map, then at each scale `num_blocks`
@@ -218,7 +286,7 @@ class ImageDecoder(Decoder):
         shape = check_image_shape(image_shape)
         check_sizes(code_size=code_size, num_parameters=num_parameters)
         super().__init__(**kwargs)
-        self.code_size = code_size
+        self.element_shape = (code_size,)
         policy = self.dtype_policy
         scales = num_scales(max(shape[:2]))
         # From the smallest to that of the image.
@@ -242,13 +310,6 @@ class ImageDecoder(Decoder):
                 )
             )
         self.chain = chain
-
-    def build(self, input_shape: tuple | None = None) -> None:
-        build_chain(self.chain, (None, self.code_size))
-        self.built = True
-
-    def decode(self, latents: Any, training: bool | None) -> Any:
-        return call_chain(self.chain, latents)
 
 
 def _blocks(

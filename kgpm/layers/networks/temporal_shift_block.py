@@ -7,6 +7,7 @@ from keras import ops
 
 from kgpm.configuration import Configured
 from kgpm.layers.networks.batch_normalization import BatchNormalization
+from kgpm.layers.networks.blocks import build_chain
 from kgpm.ops import temporal_shift
 
 
@@ -77,15 +78,12 @@ class TemporalShiftBlock(Configured, keras.layers.Layer):
         )
 
     def build(self, input_shape: tuple) -> None:
-        batch, height, width, channels = input_shape
-        inner = self.compute_output_shape(input_shape)
-        self.convolutions[0].build((batch, height + 2, width + 2, channels))
-        self.convolutions[1].build(
-            (batch, inner[1] + 2, inner[2] + 2, self.width)
-        )
-        for norm in self.norms:
-            norm.build(inner)
-        self.projects = self.stride != 1 or channels != self.width
+        inner = input_shape
+        for convolution, norm in zip(
+            self.convolutions, self.norms, strict=True
+        ):
+            inner = build_chain([self.padding, convolution, norm], inner)
+        self.projects = self.stride != 1 or input_shape[-1] != self.width
         if self.projects:
             self.projection.build(input_shape)
             self.projection_norm.build(inner)

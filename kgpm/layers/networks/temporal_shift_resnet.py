@@ -11,8 +11,8 @@ from kgpm.errors import check_sizes
 from kgpm.layers.networks.batch_normalization import BatchNormalization
 from kgpm.layers.networks.blocks import build_chain
 from kgpm.layers.networks.blocks import call_chain
-from kgpm.layers.networks.contract import Encoder
-from kgpm.layers.networks.image_networks import check_image_shape
+from kgpm.layers.networks.image_networks import Encoder
+from kgpm.layers.networks.image_sizes import check_image_shape
 from kgpm.layers.networks.temporal_shift_block import TemporalShiftBlock
 
 _STAGES = 4

@@ -8,12 +8,11 @@ import keras
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
+from kgpm.layers.networks.blocks import Chain
 from kgpm.layers.networks.blocks import TransposedConvolution
-from kgpm.layers.networks.blocks import build_chain
-from kgpm.layers.networks.blocks import call_chain
-from kgpm.layers.networks.contract import Decoder
 from kgpm.layers.networks.evo_norm_s0 import EvoNormS0
-from kgpm.layers.networks.image_networks import check_image_shape
+from kgpm.layers.networks.image_networks import Decoder
+from kgpm.layers.networks.image_sizes import check_image_shape
 
 # Side -> (kernel, stride) of each layer: 1-4-10-13-28, 1-5-12-15-32 and
 # 1-7-11-25-29-60-63-64.
@@ -60,7 +59,7 @@ def _grow(kernels: tuple, strides: tuple) -> int:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class TransposedDecoder(Decoder):
+class TransposedDecoder(Chain, Decoder):
     """Transposed convolutions with EvoNormS0 between them.
 
     The first layer has `4 width` channels and each after it half as many; the
@@ -96,7 +95,7 @@ class TransposedDecoder(Decoder):
             code_size=code_size, num_parameters=num_parameters, width=width
         )
         super().__init__(**kwargs)
-        self.code_size = code_size
+        self.element_shape = (code_size,)
         vertical = transposed_layers(shape[0])
         horizontal = transposed_layers(shape[1])
         if len(vertical) != len(horizontal):
@@ -126,13 +125,6 @@ class TransposedDecoder(Decoder):
                 ),
             ]
         self.chain = chain
-
-    def build(self, input_shape: tuple | None = None) -> None:
-        build_chain(self.chain, (None, self.code_size))
-        self.built = True
-
-    def decode(self, latents: Any, training: bool | None) -> Any:
-        return call_chain(self.chain, latents)
 
 
 def _upsampling(

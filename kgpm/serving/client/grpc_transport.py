@@ -9,9 +9,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from kgpm.errors import ServingError
 from kgpm.errors import UserError
-from kgpm.serving.sentences import sentence_of
-from kgpm.serving.serving_error import ServingError
+from kgpm.serving.client.transport import Transport
+from kgpm.serving.inputs import sentence_of
 
 # What would be answered alike again.
 _REFUSED = frozenset(
@@ -26,34 +27,12 @@ _REFUSED = frozenset(
 )
 
 
-class GrpcTransport:
-    """Calls of `PredictionService.Predict` over one channel.
+class GrpcTransport(Transport):
+    """Calls of `PredictionService.Predict` over one channel."""
 
-    Args:
-        address: `grpc://HOST:PORT`.
-        model: name of the served model.
-        version: of the model, or `None`.
-        timeout: seconds of a call with all its attempts.
-        retries: attempts after the first one.
-        max_bytes: largest message either way.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        model: str,
-        *,
-        version: int | None,
-        timeout: float,
-        retries: int,
-        max_bytes: int,
-    ) -> None:
-        self._address = address
-        self._model = model
-        self._version = version
-        self._timeout = timeout
+    def connect(self, retries: int, max_bytes: int) -> None:
         self._channel = grpc.insecure_channel(
-            address.removeprefix("grpc://"),
+            self.address.removeprefix("grpc://"),
             options=_options(retries, max_bytes),
         )
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(
@@ -61,18 +40,17 @@ class GrpcTransport:
         )
 
     def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray], output: str
+        self, signature: str, inputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """As `kgpm.serving.client.client.Transport`."""
         request = predict_pb2.PredictRequest()
-        request.model_spec.name = self._model
+        request.model_spec.name = self.model
         request.model_spec.signature_name = signature
-        if self._version is not None:
-            request.model_spec.version.value = self._version
+        if self.version is not None:
+            request.model_spec.version.value = self.version
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
         try:
-            response = self._stub.Predict(request, timeout=self._timeout)
+            response = self._stub.Predict(request, timeout=self.timeout)
         except grpc.RpcError as error:
             raise self._translated(error) from error
         return {
@@ -81,7 +59,6 @@ class GrpcTransport:
         }
 
     def close(self) -> None:
-        """Ends all connections."""
         self._channel.close()
 
     def _translated(self, error: grpc.RpcError) -> Exception:
@@ -91,14 +68,12 @@ class GrpcTransport:
             return UserError(said)
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return ServingError(
-                f"{self._address} does not speak TensorFlow Serving's gRPC: "
+                f"{self.address} does not speak TensorFlow Serving's gRPC: "
                 "python -m kgpm.serve is asked at its http:// address"
             )
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ServingError(
-                f"{self._address} gave no answer within {self._timeout} s"
-            )
-        return ServingError(f"{self._address} gave no answer: {said}")
+            return self.too_late()
+        return self.no_answer(said)
 
 
 def _options(retries: int, max_bytes: int) -> list[tuple[str, int | str]]:

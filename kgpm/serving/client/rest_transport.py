@@ -8,50 +8,34 @@ import numpy as np
 import orjson
 import urllib3
 
+from kgpm.errors import ServingError
 from kgpm.errors import UserError
-from kgpm.serving.sentences import sentence_of
-from kgpm.serving.serving_error import ServingError
+from kgpm.serving.client.transport import Transport
+from kgpm.serving.inputs import MEMORY_ID
+from kgpm.serving.inputs import STATISTICS
+from kgpm.serving.inputs import sentence_of
+from kgpm.serving.served_model import ONLY_OUTPUT
 
 # JSON has no dtypes.
-_DTYPES = {"memory_id": np.int32, "statistics": np.float64}
+_DTYPES = {MEMORY_ID: np.int32, STATISTICS: np.float64}
 _BUSY = (502, 503, 504)
 # More threads wait for each other.
 _MOST_CONNECTIONS = 32
 
 
-class RestTransport:
-    """Posts to `/v1/models/NAME:predict` over connections that stay open.
+class RestTransport(Transport):
+    """Posts to `/v1/models/NAME:predict` over connections that stay open."""
 
-    Args:
-        address: `http://HOST:PORT`.
-        model: name of the served model.
-        version: of the model, or `None`.
-        timeout: seconds of an attempt.
-        retries: attempts after the first one.
-        max_bytes: not used; HTTP has no such limit at the client.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        model: str,
-        *,
-        version: int | None,
-        timeout: float,
-        retries: int,
-        max_bytes: int,
-    ) -> None:
-        self._address = address
-        self._timeout = timeout
-        path = "" if version is None else f"/versions/{version}"
-        name = quote(model, safe="")
-        self._url = f"{address}/v1/models/{name}{path}:predict"
+    def connect(self, retries: int, max_bytes: int) -> None:
+        path = "" if self.version is None else f"/versions/{self.version}"
+        name = quote(self.model, safe="")
+        self._url = f"{self.address}/v1/models/{name}{path}:predict"
         # `requests` would do the same with this pool, but shares no session
         # between threads.
         self._pool = urllib3.PoolManager(
             maxsize=_MOST_CONNECTIONS,
             block=True,
-            timeout=urllib3.Timeout(total=timeout),
+            timeout=urllib3.Timeout(total=self.timeout),
             retries=_Retries(
                 total=retries,
                 backoff_factor=0.1,
@@ -66,9 +50,8 @@ class RestTransport:
         )
 
     def predict(
-        self, signature: str, inputs: Mapping[str, np.ndarray], output: str
+        self, signature: str, inputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        """As `kgpm.serving.client.client.Transport`."""
         body = {
             "signature_name": signature,
             "inputs": {k: _for_json(k, v) for k, v in inputs.items()},
@@ -84,25 +67,23 @@ class RestTransport:
             raise self._translated(error) from error
         if response.status != 200:
             raise self._refusal(response.status, response.data)
-        return self._outputs(response.data, output)
+        return self._outputs(response.data, signature)
 
     def close(self) -> None:
-        """Ends all connections."""
         self._pool.clear()
 
-    def _outputs(self, data: bytes, output: str) -> dict[str, np.ndarray]:
+    def _outputs(self, data: bytes, signature: str) -> dict[str, np.ndarray]:
         try:
             outputs = orjson.loads(data)["outputs"]
             if not isinstance(outputs, dict):
-                # A single output comes without its name.
-                outputs = {output: outputs}
+                outputs = {ONLY_OUTPUT[signature]: outputs}
             return {
                 name: np.asarray(value, _DTYPES.get(name, np.float32))
                 for name, value in outputs.items()
             }
         except (ValueError, KeyError, TypeError) as error:
             raise ServingError(
-                f"{self._address} answered something else than TensorFlow "
+                f"{self.address} answered something else than TensorFlow "
                 "Serving's JSON"
             ) from error
 
@@ -110,25 +91,23 @@ class RestTransport:
         try:
             said = sentence_of(orjson.loads(data)["error"])
         except (ValueError, KeyError, TypeError, AttributeError):
-            said = f"{self._address} answered with HTTP status {status}"
+            said = f"{self.address} answered with HTTP status {status}"
         # 408 and 429 ask to come back later.
         if 400 <= status < 500 and status not in (408, 429):
             return UserError(said)
-        return ServingError(f"{self._address} gave no answer: {said}")
+        return self.no_answer(said)
 
     def _translated(self, error: urllib3.exceptions.HTTPError) -> ServingError:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.NewConnectionError):
             cause = reason.__cause__
             return ServingError(
-                f"{self._address} cannot be reached ({cause or reason}): is "
+                f"{self.address} cannot be reached ({cause or reason}): is "
                 "the server running?"
             )
         if isinstance(reason, urllib3.exceptions.TimeoutError):
-            return ServingError(
-                f"{self._address} gave no answer within {self._timeout} s"
-            )
-        return ServingError(f"{self._address} gave no answer: {reason}")
+            return self.too_late()
+        return self.no_answer(reason)
 
 
 class _Retries(urllib3.Retry):

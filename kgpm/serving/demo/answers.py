@@ -4,6 +4,7 @@ Pure functions of what a user has picked and written, so that users do not see
 each other and each answer can be had without a page.
 """
 
+from collections.abc import Iterable
 from typing import Any
 from typing import NamedTuple
 
@@ -120,33 +121,25 @@ def reading(
     steps = whole_number("the number of steps", steps, 1, MAX_STEPS)
     reads = model.read(queries, written, steps)
     frames = np.concatenate([queries[np.newaxis], reads])
-    header = ["query", *(f"step {step}" for step in range(1, steps + 1))]
+    names = ["query", *(f"step {step}" for step in range(1, steps + 1))]
     if written is None:
-        rows = [[Cell(image) for image in row] for row in frames.swapaxes(0, 1)]
         return Answer(
             "Nothing is taken in part 2 to compare with.",
-            html.grid(header, rows, last_apart=False),
+            html.grid(_columns(names, frames)),
         )
     binary = model.binary
     found, _ = nearest(reads[-1], written.images, binary=binary)
     targets = written.images[found if asked_for is None else asked_for]
     errors = image_errors(frames, targets, binary=binary)
-    rows = [
-        [
-            *(
-                Cell(image, _distance(error, binary))
-                for image, error in zip(row, row_errors, strict=True)
-            ),
-            Cell(written.images[index], f"no. {index + 1}"),
-        ]
-        for row, row_errors, index in zip(
-            frames.swapaxes(0, 1), errors.T, found, strict=True
-        )
+    captions = [[_distance(e, binary) for e in step] for step in errors]
+    columns = _columns(names, frames, captions)
+    columns[f"nearest {_noun(model)}"] = [
+        Cell(written.images[index], f"no. {index + 1}") for index in found
     ]
-    pictures = html.grid(
-        [*header, f"nearest {_noun(model)}"], rows, last_apart=True
+    return Answer(
+        _told_of_reading(model, errors, found, asked_for),
+        html.grid(columns, last_apart=True),
     )
-    return Answer(_told_of_reading(model, errors, found, asked_for), pictures)
 
 
 def generation(
@@ -175,22 +168,37 @@ def generation(
         whole_number("the number of steps", steps, 1, MAX_STEPS),
         seed,
     )
-    rows = [[Cell(image) for image in row] for row in images.swapaxes(0, 1)]
-    header = ["draw", *(f"step {step}" for step in range(2, len(images) + 1))]
+    number = images.shape[1]
+    names = ["draw", *(f"step {step}" for step in range(2, len(images) + 1))]
+    columns = _columns(names, images)
     if written is None:
-        text = f"{len(rows)} drawn from the prior, seed {seed}."
-        return Answer(text, html.grid(header, rows, last_apart=False))
-    binary = model.binary
-    found, errors = nearest(images[-1], written.images, binary=binary)
-    for row, index, error in zip(rows, found, errors, strict=True):
-        text = f"no. {index + 1}, {_distance(error, binary)}"
-        row.append(Cell(written.images[index], text))
-    header.append(f"nearest {_noun(model)}")
-    return Answer(
-        f"{len(rows)} drawn with seed {seed}; below the nearest "
-        f"{_noun(model)} image, how far the last step is from it.",
-        html.grid(header, rows, last_apart=True),
+        text = f"{number} drawn from the prior, seed {seed}."
+        return Answer(text, html.grid(columns))
+    binary, noun = model.binary, _noun(model)
+    found = zip(
+        *nearest(images[-1], written.images, binary=binary), strict=True
     )
+    columns[f"nearest {noun}"] = [
+        Cell(written.images[i], f"no. {i + 1}, {_distance(error, binary)}")
+        for i, error in found
+    ]
+    return Answer(
+        f"{number} drawn with seed {seed}; below the nearest {noun} image, how "
+        "far the last step is from it.",
+        html.grid(columns, last_apart=True),
+    )
+
+
+def _columns(
+    names: Iterable[str], frames: np.ndarray, captions: Any = None
+) -> dict[str, list[Cell]]:
+    """Images `[S, Q, H, W, C]` in columns, with texts `[S, Q]` below them."""
+    if captions is None:
+        captions = np.full(frames.shape[:2], "")
+    return {
+        name: [Cell(*cell) for cell in zip(images, below, strict=True)]
+        for name, images, below in zip(names, frames, captions, strict=True)
+    }
 
 
 def _told_of_reading(

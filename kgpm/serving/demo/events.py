@@ -146,7 +146,7 @@ class DemoEvents:
         """The slider of a corruption's level, for another kind."""
         if kind == demo_images.NO_CORRUPTION:
             return gr.update(visible=False)
-        found = get_corruption(kind).for_images(self.model.image_shape)
+        found = get_corruption(kind).level_of(self.model.image_shape)
         return gr.update(
             label=f"Level: {found.label}",
             minimum=found.lowest,

@@ -2,6 +2,8 @@
 
 import base64
 import html
+from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -39,27 +41,27 @@ def data_url(image: Any) -> str:
 
 
 def grid(
-    header: Sequence[str], rows: Sequence[Sequence[Cell]], *, last_apart: bool
+    columns: Mapping[str, Sequence[Cell]], *, last_apart: bool = False
 ) -> str:
-    """Rows of images below the names of their columns.
+    """Columns of images below their names.
 
     Args:
-        header: a name for each column.
-        rows: as many cells in each.
+        columns: as many cells in each.
         last_apart: whether the last column stands apart from the others.
 
     Returns:
         HTML.
     """
-    columns = [f"<th scope='col'>{html.escape(name)}</th>" for name in header]
-    lines = [_row(columns)]
-    for row in rows:
-        cells = [
-            f"<td>{_picture(cell.image, name)}"
-            f"<span>{html.escape(cell.caption)}</span></td>"
-            for name, cell in zip(header, row, strict=True)
-        ]
-        lines.append(_row(cells))
+    header = [html.escape(name) for name in columns]
+    lines = [_row(f"<th scope='col'>{name}</th>" for name in header)]
+    for row in zip(*columns.values(), strict=True):
+        lines.append(
+            _row(
+                f"<td>{_picture(cell.image, name)}"
+                f"<span>{html.escape(cell.caption)}</span></td>"
+                for name, cell in zip(header, row, strict=True)
+            )
+        )
     kind = "kgpm-grid kgpm-apart" if last_apart else "kgpm-grid"
     # Many columns become narrow instead of leaving the page.
     style = f"max-width: {_COLUMN * len(header)}px"
@@ -114,9 +116,9 @@ def heading(number: int, title: str, text: str) -> str:
     )
 
 
-def _row(cells: Sequence[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"<tr>{''.join(cells)}</tr>"
 
 
 def _picture(image: np.ndarray, text: str) -> str:
-    return f"<img src='{data_url(image)}' alt='{html.escape(text)}'>"
+    return f"<img src='{data_url(image)}' alt='{text}'>"

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kgpm.errors import UserError
-from kgpm.serving.export.signatures import MEMORY_ID
 from kgpm.serving.exported_model import ExportedModel
+from kgpm.serving.inputs import MEMORY_ID
 
 
 class Written(NamedTuple):
@@ -68,8 +68,7 @@ class DemoModel:
         """
         if not self.has_memory:
             return Written(images, {})
-        inputs = {"episode": images[np.newaxis]}
-        return Written(images, self._exported.call("write", inputs))
+        return Written(images, self._exported.write(images[np.newaxis]))
 
     def read(
         self, queries: np.ndarray, written: Written | None, steps: int
@@ -88,12 +87,8 @@ class DemoModel:
         Raises:
             UserError: nothing is written.
         """
-        inputs = {
-            "query": queries[np.newaxis],
-            "steps": steps,
-            **self._memory(written),
-        }
-        return self._exported.call("denoise", inputs)["images"][0]
+        memory = self._memory(written)
+        return self._exported.denoise(queries[np.newaxis], memory, steps)[0]
 
     def generate(
         self, written: Written | None, num_samples: int, steps: int, seed: int
@@ -115,13 +110,8 @@ class DemoModel:
         """
         if not self.has_prior:
             raise UserError("This model has no prior to draw from.")
-        inputs = {
-            "seed": [0, seed],
-            "steps": steps,
-            "num_samples": num_samples,
-            **self._memory(written),
-        }
-        return self._exported.call("generate", inputs)["images"][0]
+        memory = self._memory(written)
+        return self._exported.generate(memory, num_samples, steps, seed)[0]
 
     def require(self, written: Written | None) -> Written:
         """What a user wrote.
@@ -145,13 +135,8 @@ class DemoModel:
     def _refuses_grey(self) -> bool:
         """Whether pixels are 0 or 1: others have no probability."""
         grey = np.full([1, *self.image_shape], 0.5, "float32")
-        inputs = {
-            "query": grey[np.newaxis],
-            "seed": [0, 0],
-            **self.write(grey).memory,
-        }
         try:
-            self._exported.call("score", inputs)
+            self._exported.score(grey[np.newaxis], self.write(grey).memory)
         except UserError:
             return True
         return False

@@ -1,5 +1,7 @@
 """The page to try a model on: four parts, and which click calls what."""
 
+import contextlib
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,15 +67,12 @@ def _images_part(model: DemoModel, events: DemoEvents) -> SimpleNamespace:
     pick = "Click on images to pick them, or add"
     if not len(examples):
         pick = "There are no examples for a model of colours. Add"
-    with gr.Column(elem_classes="kgpm-part"):
-        gr.HTML(
-            heading(
-                1,
-                "Pick images",
-                f"{pick} your own, which are stretched to {height} x {width} "
-                f"pixels{' of black or white' if model.binary else ''}.",
-            )
-        )
+    with _part(
+        1,
+        "Pick images",
+        f"{pick} your own, which are stretched to {height} x {width} "
+        f"pixels{' of black or white' if model.binary else ''}.",
+    ):
         pool = gr.State(examples)
         with gr.Row():
             with gr.Column(scale=3, min_width=420):
@@ -108,18 +107,15 @@ def _images_part(model: DemoModel, events: DemoEvents) -> SimpleNamespace:
 
 def _write_part(model: DemoModel) -> SimpleNamespace:
     verb = "Write" if model.has_memory else "Take"
-    with gr.Column(elem_classes="kgpm-part"):
-        gr.HTML(
-            heading(
-                2,
-                f"{verb} them",
-                "One pass writes all picked images into a new memory, which "
-                "only you see."
-                if model.has_memory
-                else "This model has no memory: it encodes and decodes each "
-                "image by itself.",
-            )
-        )
+    with _part(
+        2,
+        f"{verb} them",
+        "One pass writes all picked images into a new memory, which only you "
+        "see."
+        if model.has_memory
+        else "This model has no memory: it encodes and decodes each image by "
+        "itself.",
+    ):
         with gr.Row():
             button = _button(f"{verb} the picked images", "kgpm-write")
             with gr.Column(scale=3):
@@ -131,17 +127,14 @@ def _write_part(model: DemoModel) -> SimpleNamespace:
 def _read_part(
     model: DemoModel, events: DemoEvents, written: gr.State
 ) -> SimpleNamespace:
-    level = get_corruption(_FIRST_CORRUPTION).for_images(model.image_shape)
+    level = get_corruption(_FIRST_CORRUPTION).level_of(model.image_shape)
     kinds = [NO_CORRUPTION, *CORRUPTIONS]
-    with gr.Column(elem_classes="kgpm-part"):
-        gr.HTML(
-            heading(
-                3,
-                "Read them back",
-                "The query is read, then what was just read is the next "
-                "query, and so on.",
-            )
-        )
+    with _part(
+        3,
+        "Read them back",
+        "The query is read, then what was just read is the next query, and so "
+        "on.",
+    ):
         draws = gr.Radio(
             [("Images of part 2, corrupted", False), ("A drawing", True)],
             value=False,
@@ -198,29 +191,17 @@ def _read_part(
 def _generate_part(
     model: DemoModel, events: DemoEvents, written: gr.State
 ) -> SimpleNamespace:
-    with gr.Column(elem_classes="kgpm-part"):
-        gr.HTML(
-            heading(
-                4,
-                "Generate",
-                "Each row is a draw"
-                f"{' from the memory' if model.has_memory else ''} and what "
-                "is read of it, step by step."
-                if model.has_prior
-                else "This model has no prior to draw from: it generates "
-                "nothing.",
-            )
-        )
+    with _part(
+        4,
+        "Generate",
+        f"Each row is a draw{' from the memory' if model.has_memory else ''} "
+        "and what is read of it, step by step."
+        if model.has_prior
+        else "This model has no prior to draw from: it generates nothing.",
+    ):
         with gr.Row(visible=model.has_prior, elem_classes="kgpm-controls"):
-            samples = gr.Slider(
-                1,
-                answers.MAX_SAMPLES,
-                4,
-                step=1,
-                label="Samples: images",
-                scale=2,
-                min_width=160,
-                elem_id="kgpm-samples",
+            samples = _count(
+                "Samples: images", 4, answers.MAX_SAMPLES, "kgpm-samples"
             )
             steps = _steps("kgpm-generate-steps")
             seed = _seed("kgpm-draw-seed")
@@ -236,13 +217,25 @@ def _generate_part(
     return SimpleNamespace(said=said, pictures=pictures)
 
 
+@contextlib.contextmanager
+def _part(number: int, title: str, text: str) -> Iterator[None]:
+    """A part of the page below its heading."""
+    with gr.Column(elem_classes="kgpm-part"):
+        gr.HTML(heading(number, title, text))
+        yield
+
+
 def _steps(name: str) -> gr.Slider:
+    return _count("Steps: reads", 8, answers.MAX_STEPS, name)
+
+
+def _count(label: str, value: int, most: int, name: str) -> gr.Slider:
     return gr.Slider(
         1,
-        answers.MAX_STEPS,
-        8,
+        most,
+        value,
         step=1,
-        label="Steps: reads",
+        label=label,
         scale=2,
         min_width=160,
         elem_id=name,

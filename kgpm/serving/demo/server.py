@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from kgpm.serving.addresses import url_host
+
 # Largest file that can be uploaded.
 _MAX_FILE = "10mb"
 
@@ -39,7 +41,7 @@ def serve_page(
 
         page = build()
         _, url, _ = page.launch(
-            server_name=f"[{host}]" if ":" in host else host,
+            server_name=url_host(host),
             server_port=port,
             share=False,
             quiet=True,

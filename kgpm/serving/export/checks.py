@@ -85,6 +85,25 @@ def checked_finite(name: str, value: Any) -> Any:
     )
 
 
+def checked_batch(name: str, value: Any, memory_id: Any) -> Any:
+    """A tensor for as many episodes as there are memories.
+
+    Args:
+        name: of the input.
+        value: the tensor.
+        memory_id: `[B]`, of the memories.
+    """
+    received, batch = tf.shape(value)[0], tf.shape(memory_id)[0]
+    return guarded(
+        value,
+        received == batch,
+        f"Expected {name} for as many episodes as there are memories,",
+        batch,
+        ", received",
+        received,
+    )
+
+
 def checked_count(name: str, count: Any) -> Any:
     """A count of at least 1."""
     return guarded(

@@ -75,22 +75,19 @@ sentence.
 
 
 def _section(name: str, signature: Mapping[str, Any]) -> str:
-    rows = [
-        f"| {way} | `{key}` | {spec['dtype']} | {_shape(key, spec['shape'])} |"
-        for way in ("inputs", "outputs")
-        for key, spec in signature[way].items()
+    lines = [
+        f"### `{name}`",
+        "",
+        signature["summary"],
+        "",
+        "| | name | dtype | shape |",
+        "|---|---|---|---|",
     ]
-    return "\n".join(
-        [
-            f"### `{name}`",
-            "",
-            signature["summary"],
-            "",
-            "| | name | dtype | shape |",
-            "|---|---|---|---|",
-            *(row.replace("| inputs |", "| in |") for row in rows),
-        ]
-    ).replace("| outputs |", "| out |")
+    for label, way in (("in", "inputs"), ("out", "outputs")):
+        for key, spec in signature[way].items():
+            shape = _shape(key, spec["shape"])
+            lines.append(f"| {label} | `{key}` | {spec['dtype']} | {shape} |")
+    return "\n".join(lines)
 
 
 def _shape(name: str, shape: list[int]) -> str:

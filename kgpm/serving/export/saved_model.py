@@ -1,6 +1,8 @@
 """A model as a SavedModel that any TensorFlow server can answer with."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,12 @@ from kgpm.files import write_json
 from kgpm.files import write_text
 from kgpm.serving.export.model_card import model_card
 from kgpm.serving.export.server_files import write_server_files
-from kgpm.serving.export.shared_networks import shared_networks
 from kgpm.serving.export.signatures import MAX_NUMBERS
 from kgpm.serving.export.signatures import Signature
 from kgpm.serving.export.signatures import Signatures
 from kgpm.serving.export.versions import SIGNATURES_FILE
 from kgpm.serving.export.versions import new_version
+from kgpm.serving.export.warmup import small_requests
 from kgpm.serving.export.warmup import write_warmup
 
 
@@ -56,10 +58,18 @@ def export_model(
         with shared_networks(model):
             described = _write_saved_model(endpoints, temporary)
         write_json(temporary / SIGNATURES_FILE, described)
-        write_warmup(temporary, export_dir.resolve().name, endpoints)
+
+        def call(signature: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+            outputs = endpoints[signature].function(
+                **{key: tf.constant(value) for key, value in inputs.items()}
+            )
+            return {key: value.numpy() for key, value in outputs.items()}
+
+        name = export_dir.resolve().name
+        write_warmup(temporary, name, small_requests(described, call))
         card = model_card(
             model,
-            name=export_dir.resolve().name,
+            name=name,
             version=int(target.name),
             signatures=described,
             max_numbers=max_numbers,
@@ -70,6 +80,28 @@ def export_model(
         write_text(temporary / "README.md", card)
         write_server_files(export_dir)
     return target
+
+
+@contextlib.contextmanager
+def shared_networks(model: keras.Model) -> Iterator[None]:
+    """Within it, each layer of a model is traced once for all that call it.
+
+    A signature is a graph of its own, and so is the body of a loop: encoder and
+    decoder would be copied into each of them. As functions they are stored once
+    and called by name.
+
+    Args:
+        model: whose layers are traced.
+    """
+    layers = model.layers
+    for layer in layers:
+        # Past Keras, which would take the function for a part to be saved.
+        vars(layer)["call"] = tf.function(layer.call, autograph=False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)["call"]
 
 
 def _write_saved_model(

@@ -5,14 +5,13 @@ when it loads a version: a TFRecord of `PredictionLog`, at most 1,000.
 """
 
 import importlib.util
+from collections.abc import Callable
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
-from kgpm.serving.export.signatures import Signature
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 
@@ -23,14 +22,14 @@ def can_write_warmup() -> bool:
 
 
 def write_warmup(
-    path: Path, name: str, endpoints: Mapping[str, Signature]
+    path: Path, name: str, requests: Mapping[str, Mapping[str, np.ndarray]]
 ) -> None:
-    """Writes one request for each signature, where that is possible.
+    """Writes the requests, where that is possible.
 
     Args:
         path: of the SavedModel.
         name: of the served model.
-        endpoints: its signatures.
+        requests: arrays by the names of the inputs, by signature.
     """
     if not can_write_warmup():
         return
@@ -41,7 +40,7 @@ def write_warmup(
     file = path / WARMUP_FILE
     file.parent.mkdir()
     with tf.io.TFRecordWriter(str(file)) as writer:
-        for signature, inputs in warmup_requests(endpoints).items():
+        for signature, inputs in requests.items():
             request = predict_pb2.PredictRequest(
                 model_spec=model_pb2.ModelSpec(
                     name=name, signature_name=signature
@@ -56,36 +55,34 @@ def write_warmup(
             writer.write(record.SerializeToString())
 
 
-def warmup_requests(
-    endpoints: Mapping[str, Signature],
-) -> dict[str, dict[str, Any]]:
+def small_requests(
+    signatures: Mapping[str, Any], call: Callable[..., dict[str, np.ndarray]]
+) -> dict[str, dict[str, np.ndarray]]:
     """A small request for each signature, with a memory of this model.
 
     Args:
-        endpoints: the signatures of a model.
+        signatures: what each takes, as in `signatures.json`.
+        call: answers a signature, given its name and its inputs.
 
     Returns:
         Arrays by the names of the inputs, by signature.
     """
-    shape = endpoints["serving_default"].inputs[0].shape
-    images = np.zeros([1, 1, *shape[2:]], "float32")
-    known = {
-        "episode": images,
-        "query": images,
-        "seed": np.zeros([2], "int32"),
-        "steps": np.int32(2),
-        "num_samples": np.int32(1),
-        "batch_size": np.int32(1),
-    }
+    known: dict[str, np.ndarray] = {"steps": np.asarray(2, "int32")}
+
+    def inputs(signature: str) -> dict[str, np.ndarray]:
+        specs = signatures[signature]["inputs"]
+        return {
+            name: known[name] if name in known else _smallest(spec)
+            for name, spec in specs.items()
+        }
+
     for origin in ("prior", "write"):
-        if origin in endpoints:
-            arguments = {
-                spec.name: tf.constant(known[spec.name])
-                for spec in endpoints[origin].inputs
-            }
-            memory = endpoints[origin].function(**arguments)
-            known |= {key: value.numpy() for key, value in memory.items()}
-    return {
-        name: {spec.name: known[spec.name] for spec in endpoint.inputs}
-        for name, endpoint in endpoints.items()
-    }
+        if origin in signatures:
+            known |= call(origin, inputs(origin))
+    return {signature: inputs(signature) for signature in signatures}
+
+
+def _smallest(spec: Mapping[str, Any]) -> np.ndarray:
+    """Zeros, black images or a seed; ones for a number of something."""
+    shape = [1 if size < 0 else size for size in spec["shape"]]
+    return np.full(shape, 0 if shape else 1, spec["dtype"])

@@ -13,7 +13,8 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from kgpm.errors import UserError
-from kgpm.serving.kserve import error_status
+from kgpm.serving.addresses import url_host
+from kgpm.serving.kserve.errors import refusal_of
 
 
 class SentenceInterceptor(grpc.aio.ServerInterceptor):
@@ -68,9 +69,8 @@ def grpc_server(
     add_GRPCInferenceServiceServicer_to_server(
         InferenceServicer(dataplane, repository), server
     )
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        server.add_insecure_port(address)
+        server.add_insecure_port(f"{url_host(host)}:{port}")
     except RuntimeError:
         raise UserError(
             f"--grpc_port={port} of {host} cannot be listened on: choose "
@@ -103,9 +103,9 @@ def _guarded(method: Callable) -> Callable:
         except grpc.aio.AbortError:
             raise
         except Exception as error:
-            status = error_status.status_of(error).grpc
-            if status is grpc.StatusCode.INTERNAL:
+            refusal = refusal_of(error)
+            if refusal.grpc is grpc.StatusCode.INTERNAL:
                 logging.getLogger(__name__).exception("a gRPC call failed")
-            await context.abort(status, error_status.sentence_for(error))
+            await context.abort(refusal.grpc, refusal.sentence)
 
     return answer

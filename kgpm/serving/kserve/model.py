@@ -16,9 +16,8 @@ from kserve.utils.numpy_codec import to_np_dtype
 
 from kgpm.errors import UserError
 from kgpm.serving.exported_model import ExportedModel
+from kgpm.serving.inputs import DEFAULT_SIGNATURE
 from kgpm.serving.kserve.call_queue import CallQueue
-
-DEFAULT_SIGNATURE = "serving_default"
 
 
 class KServeModel(Model):
@@ -83,15 +82,14 @@ class KServeModel(Model):
         return self._tensors("outputs")
 
     def _tensors(self, way: str) -> list[dict[str, Any]]:
+        specs = self.exported.signatures[DEFAULT_SIGNATURE][way]
         return [
             {
                 "name": name,
                 "datatype": from_np_dtype(np.dtype(spec["dtype"])),
                 "shape": spec["shape"],
             }
-            for name, spec in self.exported.signatures[DEFAULT_SIGNATURE][
-                way
-            ].items()
+            for name, spec in specs.items()
         ]
 
     def _answer(self, payload: Any) -> Any:
@@ -162,13 +160,11 @@ class KServeModel(Model):
         return self.exported.call(signature, inputs)
 
     def _check_batch(self, name: str, value: Any) -> None:
-        size = np.shape(value)[0] if isinstance(value, np.ndarray) else None
-        if isinstance(value, list):
-            size = len(value)
-        if size is not None and size > self._max_batch:
+        is_list = isinstance(value, list) or np.shape(value)
+        if is_list and len(value) > self._max_batch:
             raise UserError(
                 f"Expected {name} of at most {self._max_batch} on its first "
-                f"axis, received {size}: send several requests."
+                f"axis, received {len(value)}: send several requests."
             )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from fastapi import Request
-from fastapi.exceptions import HTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.responses import Response
@@ -21,11 +20,13 @@ from kserve.protocol.rest.server import metrics_handler
 from kserve.protocol.rest.v1_endpoints import V1Endpoints
 from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
 from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
-from starlette.exceptions import HTTPException as RoutingException
+from starlette.exceptions import HTTPException
 
 from kgpm.errors import UserError
-from kgpm.serving.kserve import error_status
 from kgpm.serving.kserve.body_limit import BodyLimit
+from kgpm.serving.kserve.errors import KNOWN
+from kgpm.serving.kserve.errors import refusal_of
+from kgpm.serving.kserve.errors import shortened
 from kgpm.serving.kserve.model import KServeModel
 
 
@@ -146,18 +147,17 @@ def rest_app(
     )
     register_v1_endpoints(app, dataplane, repository)
     register_v2_endpoints(app, dataplane, repository)
-    for kind in (*error_status.STATUSES, Exception):
+    for kind in (*KNOWN, Exception):
         app.add_exception_handler(kind, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_form)
     app.add_exception_handler(HTTPException, _refuse_route)
-    app.add_exception_handler(RoutingException, _refuse_route)
     app.add_middleware(BodyLimit, max_bytes=max_bytes)
     return app
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    status = error_status.status_of(error).http
-    return _said(status, error_status.sentence_for(error))
+    refusal = refusal_of(error)
+    return _said(refusal.http, refusal.sentence)
 
 
 async def _refuse_form(_: Request, error: Any) -> Response:
@@ -175,5 +175,5 @@ async def _refuse_route(_: Request, error: Any) -> Response:
 
 
 def _said(status: int, sentence: str) -> Response:
-    content = {"error": error_status.shortened(sentence)}
+    content = {"error": shortened(sentence)}
     return JSONResponse(content, status_code=status)

@@ -11,15 +11,15 @@ from typing import Any
 import uvicorn
 from kserve import ModelRepository
 
+from kgpm.serving.addresses import listening_socket
+from kgpm.serving.addresses import url_host
 from kgpm.serving.exported_model import ExportedModel
-from kgpm.serving.first_calls import first_calls
 from kgpm.serving.kserve.call_queue import CallQueue
 from kgpm.serving.kserve.grpc import grpc_server
 from kgpm.serving.kserve.model import KServeModel
 from kgpm.serving.kserve.rest import FixedModels
 from kgpm.serving.kserve.rest import PlainDataPlane
 from kgpm.serving.kserve.rest import rest_app
-from kgpm.serving.sockets import listening_socket
 
 # Longest that requests are waited for at the end, seconds.
 _GRACE = 10
@@ -58,16 +58,13 @@ class KServeServer:
         max_concurrency: int = 8,
         max_batch: int = 64,
     ) -> None:
-        # First, because it fails at once; who connects early waits. gRPC takes
-        # no socket, and says itself on stderr why it cannot bind.
-        if grpc_port:
-            listening_socket(host, grpc_port, "--grpc_port").close()
+        # First, because it fails at once; who connects early waits.
         self._socket = listening_socket(host, port)
         self.host, self.port = self._socket.getsockname()[:2]
         self.grpc_port = grpc_port
         self._max_bytes = max_request_mb * 2**20
         exported = ExportedModel(export_dir, version)
-        first_calls(exported)
+        exported.warm_up()
         self._queue = CallQueue(max_concurrency)
         self.model = KServeModel(exported, self._queue, max_batch)
         models = ModelRepository()
@@ -87,11 +84,19 @@ class KServeServer:
         gc.collect()
         gc.freeze()
         try:
-            asyncio.run(self._run(announce))
+            asyncio.run(self._until_a_signal(announce))
         finally:
             gc.unfreeze()
 
-    async def _run(self, announce: Callable[[str], None]) -> None:
+    async def serve(
+        self, told: asyncio.Event, announce: Callable[[str], None]
+    ) -> None:
+        """Serves until an event is set, then ends what was begun.
+
+        Args:
+            told: ends it.
+            announce: as for `run`.
+        """
         rest = self._rest_server()
         grpc = None
         if self.grpc_port:
@@ -103,24 +108,31 @@ class KServeServer:
                 self._max_bytes,
             )
             await grpc.start()
-        told = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, told.set)
         announce(self._places())
         serving = asyncio.create_task(rest.serve(sockets=[self._socket]))
         stopping = asyncio.create_task(told.wait())
         await asyncio.wait(
             [serving, stopping], return_when=asyncio.FIRST_COMPLETED
         )
-        # From here on a signal ends the program at once.
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
         rest.should_exit = True
         if grpc is not None:
             await grpc.stop(_GRACE)
         await serving
         self._queue.close()
+
+    async def _until_a_signal(self, announce: Callable[[str], None]) -> None:
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            told.set()
+            # From here on a signal ends the program at once.
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, end)
+        await self.serve(told, announce)
 
     def _rest_server(self) -> "_Server":
         app = rest_app(
@@ -138,7 +150,7 @@ class KServeServer:
         )
 
     def _places(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = url_host(self.host)
         text = (
             f"serving {self.model.name}, version {self.model.version}, at "
             f"http://{host}:{self.port}/v1/models/{self.model.name}"

@@ -36,7 +36,7 @@ class ImageLogger(keras.callbacks.Callback):
             always have some.
         num_steps: reads and generation steps.
         num_rows: images denoised, and samples generated.
-        threshold: see `MemoryModel.denoise`.
+        threshold: see `LatentModel.denoise`.
         seed: of corruption and generation.
 
     Raises:

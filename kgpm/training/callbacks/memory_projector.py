@@ -55,7 +55,7 @@ def write_projector(
     """Writes the projector's files for the memory of `images`.
 
     Args:
-        model: a `MemoryModel`.
+        model: a `LatentModel`.
         images: `[1, T, H, W, C]`.
         log_dir: where to.
         seed: of the write's noise if it has any.
@@ -67,11 +67,13 @@ def write_projector(
     log_dir.mkdir(parents=True, exist_ok=True)
     memory = model.write(images, seed=seed)
     rows = np.asarray(model.memory.rows(memory))[0]
-    pictures_of_rows = model.memory_images(memory)
+    images_of_rows = model.memory.images_of(memory)
+    if images_of_rows is None and model.memory.rows_are_latents:
+        images_of_rows = model.likelihood.mean(model.decode(rows[None]))
     points, pixels = rows, None
     labels = [f"row {i}" for i in range(len(rows))]
-    if pictures_of_rows is not None:
-        pixels = np.asarray(pictures_of_rows)[0]
+    if images_of_rows is not None:
+        pixels = np.asarray(images_of_rows)[0]
     # Where rows are latents too, they share a space and so a plot.
     if model.memory.rows_are_latents:
         # What the images' codes would be decoded from: of the rows' kind.

@@ -1,24 +1,27 @@
-"""`python -m kgpm.serve` as a process of its own, on loopback."""
+"""`kgpm.serve` on loopback: in a thread of the tests, or as a process."""
 
+import asyncio
 import contextlib
 import json
+import queue
 import re
 import select
 import socket
 import subprocess
 import sys
+import threading
 
 import urllib3
 
 START_SECONDS = 240
 
 
-class ServerProcess:
+class Server:
     """A server that runs, and ways to ask it."""
 
-    def __init__(self, process, line, grpc_port):
+    def __init__(self, line, grpc_port, process=None):
+        assert line.startswith("serving"), line
         self.process = process
-        self.line = line
         self.url = re.search(r"http://[^/]+", line).group()
         self.port = int(self.url.rpartition(":")[2])
         self.grpc = f"127.0.0.1:{grpc_port}"
@@ -52,6 +55,34 @@ def free_port():
 
 
 @contextlib.contextmanager
+def server_thread(export_dir):
+    """Runs a server in a thread of this process."""
+    from kgpm.serving.kserve.server import KServeServer
+
+    grpc_port = free_port()
+    served = KServeServer(export_dir, port=0, grpc_port=grpc_port)
+    lines = queue.Queue()
+
+    async def serve():
+        told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        ends.append(lambda: loop.call_soon_threadsafe(told.set))
+        await served.serve(told, lines.put)
+
+    ends = []
+    thread = threading.Thread(target=asyncio.run, args=[serve()])
+    thread.start()
+    try:
+        server = Server(lines.get(timeout=START_SECONDS), grpc_port)
+        yield server
+        server.pool.clear()
+    finally:
+        for end in ends:
+            end()
+        thread.join()
+
+
+@contextlib.contextmanager
 def server_process(export_dir, log, *flags):
     """Starts a server and ends it, where the test has not.
 
@@ -76,8 +107,8 @@ def server_process(export_dir, log, *flags):
         try:
             ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
             line = process.stdout.readline() if ready else ""
-            assert line.startswith("serving"), (line, log.read_text())
-            server = ServerProcess(process, line, grpc_port)
+            assert line, log.read_text()
+            server = Server(line, grpc_port, process)
             yield server
             server.pool.clear()
         finally:

@@ -5,9 +5,7 @@ import socket
 from kgpm.errors import UserError
 
 
-def listening_socket(
-    host: str, port: int, flag: str = "--port"
-) -> socket.socket:
+def listening_socket(host: str, port: int, flag: str = "port") -> socket.socket:
     """A socket on one address.
 
     Args:
@@ -31,6 +29,11 @@ def listening_socket(
     except OSError as error:
         reason = str(error.strerror).split(" (")[0]
         raise UserError(
-            f"--host={host} {flag}={port} cannot be listened on ({reason}): "
+            f"--host={host} --{flag}={port} cannot be listened on ({reason}): "
             "choose another, or stop what uses it"
         ) from error
+
+
+def url_host(host: str) -> str:
+    """A host as addresses have it before the port: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
