@@ -1,4 +1,4 @@
-"""Three steps of every model: on one device, on replicas, on workers.
+"""Some steps of every model: on one device, on replicas, on workers.
 
 Run in a process of its own, because devices must be set before TensorFlow
 starts: `DIRECTORY` for one device and two logical ones, `DIRECTORY RANK PORT
@@ -86,13 +86,17 @@ CASES = {
 
 
 def batches(case):
-    """Batches of four episodes, the last of one: nothing for a replica.
+    """A batch of four episodes and one of one: nothing for a replica.
 
-    Of `linear` also one of three, which replicas share unevenly; of
-    `unplaced` the first replica has only absent images at first.
+    Two steps, the second of which has momentum from the first. Of `linear`
+    three batches, the last of three, which replicas share unevenly; of
+    `unplaced` three, and the first replica has only absent images at first.
     """
     generator = np.random.default_rng(0)
-    count, shape = (11, (2, 2, 1)) if case == "linear" else (9, (8, 8, 1))
+    count, shape = {
+        "linear": (11, (2, 2, 1)),
+        "unplaced": (9, (8, 8, 1)),
+    }.get(case, (5, (8, 8, 1)))
     images = (generator.random((count, 3, *shape)) > 0.5).astype("float32")
     weights = (generator.random((count, 3)) > 0.3).astype("float32")
     weights[:, 0] = 1.0

@@ -6,6 +6,7 @@ import tensorflow as tf
 from kgpm import ops
 
 from .conftest import QUICKEST
+from .conftest import SHAPE
 from .conftest import make
 from .conftest import memory_of
 from .conftest import models_that
@@ -49,9 +50,16 @@ def test_twice_the_queries_cost_the_same_each(model, images):
     """No term is summed over T, or divided by it twice."""
     memory = memory_of(model, images)
     twice = np.concatenate([images, images], axis=1)
-    score = tf.function(model.query_terms)
-    once = [score(images, memory, tf.constant([s, 0])) for s in range(40)]
-    both = [score(twice, memory, tf.constant([s, 1])) for s in range(40)]
+    # Of any number of queries, traced once.
+    score = tf.function(
+        lambda images, seed: model.query_terms(images, memory, seed),
+        input_signature=[
+            tf.TensorSpec([3, None, *SHAPE]),
+            tf.TensorSpec([2], "int32"),
+        ],
+    )
+    once = [score(images, tf.constant([s, 0])) for s in range(40)]
+    both = [score(twice, tf.constant([s, 1])) for s in range(40)]
     for name in once[0]:
         a = np.array([terms[name] for terms in once])
         b = np.array([terms[name] for terms in both])

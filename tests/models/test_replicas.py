@@ -76,7 +76,7 @@ def train_everywhere(directory):
 def test_replicas_give_the_weights_and_figures_of_one_device(
     results, case, mode
 ):
-    """After three steps with uneven, empty and absent shares, and clipping.
+    """After steps with uneven, empty and absent shares, and clipping.
 
     Of all weights: those trained, statistics, codes and singular vectors.
     """
