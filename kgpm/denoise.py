@@ -53,7 +53,7 @@ def main(values: flags.FlagValues) -> None:
     # Imported here so that --help does not wait for TensorFlow.
     from pathlib import Path
 
-    from kgpm.cli.stored_run import evaluation_batches
+    from kgpm.cli.images import evaluation_batches
     from kgpm.cli.stored_run import open_run
     from kgpm.evaluation.retrieval import is_binary
     from kgpm.evaluation.retrieval import measure_retrieval

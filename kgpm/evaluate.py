@@ -36,7 +36,7 @@ def define_flags(values: flags.FlagValues) -> None:
 def main(values: flags.FlagValues) -> None:
     """Evaluates, prints the table and writes it."""
     # Imported here so that --help does not wait for TensorFlow.
-    from kgpm.cli.stored_run import evaluation_batches
+    from kgpm.cli.images import evaluation_batches
     from kgpm.cli.stored_run import open_run
     from kgpm.evaluation.evaluation import evaluate
     from kgpm.evaluation.report import format_table

@@ -42,7 +42,7 @@ def main(values: flags.FlagValues) -> None:
     import numpy as np
 
     from kgpm import ops
-    from kgpm.cli.stored_run import evaluation_batches
+    from kgpm.cli.images import evaluation_batches
     from kgpm.cli.stored_run import open_run
     from kgpm.evaluation.batches import write_memory
     from kgpm.evaluation.retrieval import is_binary

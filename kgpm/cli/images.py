@@ -1,4 +1,6 @@
-"""The images that the flags name."""
+"""The images that the flags name, and their episodes."""
+
+from typing import Any
 
 from kgpm import data
 from kgpm.cli import flags
@@ -20,4 +22,24 @@ def load_split(values: flags.FlagValues, split: str) -> data.ImageSet:
         seed=values.seed,
         data_dir=values.data_dir,
         download=values.download,
+    )
+
+
+def evaluation_batches(
+    values: flags.FlagValues, images: data.ImageSet, batch_size: int
+) -> Any:
+    """Every image of a split once, in episodes of `--episode_length`.
+
+    Args:
+        values: flags with the data group.
+        images: the split.
+        batch_size: episodes in a batch.
+    """
+    return data.episodes(
+        images,
+        episode_length=values.episode_length,
+        batch_size=batch_size,
+        classes_per_episode=values.classes_per_episode or None,
+        shuffle=False,
+        seed=values.seed,
     )

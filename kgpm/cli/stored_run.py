@@ -42,25 +42,5 @@ def open_run(values: flags.FlagValues) -> tuple[Any, data.ImageSet]:
     return model, images
 
 
-def evaluation_batches(
-    values: flags.FlagValues, images: data.ImageSet, batch_size: int
-) -> Any:
-    """Every image of a split once, in episodes of `--episode_length`.
-
-    Args:
-        values: flags with the data group.
-        images: the split.
-        batch_size: episodes in a batch.
-    """
-    return data.episodes(
-        images,
-        episode_length=values.episode_length,
-        batch_size=batch_size,
-        classes_per_episode=values.classes_per_episode or None,
-        shuffle=False,
-        seed=values.seed,
-    )
-
-
 def _shape(shape: Any) -> str:
     return " x ".join(str(side) for side in shape)

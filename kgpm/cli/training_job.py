@@ -9,6 +9,7 @@ import keras
 
 from kgpm import data
 from kgpm.cli import flags
+from kgpm.cli.images import evaluation_batches
 from kgpm.cli.images import load_split
 from kgpm.cli.parts import make_model
 from kgpm.cli.run_flags import save_run_flags
@@ -116,7 +117,7 @@ def prepare_job(values: flags.FlagValues) -> TrainingJob:
             progress = restore_backup(run.backup, model)
         if cluster.several:
             progress = share_state(strategy, model, progress)
-    batches = _batches(values, validation)
+    batches = evaluation_batches(values, validation, values.batch_size)
     if writes:
         run.create()
     return TrainingJob(
@@ -174,7 +175,7 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     )
     result = evaluate(
         best,
-        _batches(values, job.test),
+        evaluation_batches(values, job.test, values.batch_size),
         seed=values.seed,
         num_importance_samples=values.num_importance_samples,
         split="test",
@@ -245,17 +246,6 @@ def _training_batches(values: flags.FlagValues, job: TrainingJob) -> Any:
         seed=values.seed,
     )
     return batches.skip(skipped) if skipped else batches
-
-
-def _batches(values: flags.FlagValues, images: data.ImageSet) -> Any:
-    return data.episodes(
-        images,
-        episode_length=values.episode_length,
-        batch_size=values.batch_size,
-        classes_per_episode=values.classes_per_episode or None,
-        shuffle=False,
-        seed=values.seed,
-    )
 
 
 def _print_start(values: flags.FlagValues, job: TrainingJob) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kgpm.cli import flags
-from kgpm.cli.stored_run import evaluation_batches
+from kgpm.cli.images import evaluation_batches
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
 from kgpm.layers import KeyedMemory

@@ -19,7 +19,7 @@ import tensorflow as tf
 from kgpm import data
 from kgpm import ops
 from kgpm.cli import flags
-from kgpm.cli.stored_run import evaluation_batches
+from kgpm.cli.images import evaluation_batches
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
 from kgpm.evaluation.figures import mean_and_standard_error

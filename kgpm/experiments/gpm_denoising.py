@@ -15,7 +15,7 @@ import numpy as np
 
 from kgpm import data
 from kgpm.cli import flags
-from kgpm.cli.stored_run import evaluation_batches
+from kgpm.cli.images import evaluation_batches
 from kgpm.evaluation.retrieval import is_binary
 from kgpm.evaluation.retrieval import measure_retrieval
 from kgpm.experiments.compared_runs import ComparedRun

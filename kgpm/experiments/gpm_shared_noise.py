@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from kgpm import ops
 from kgpm.cli import flags
-from kgpm.cli.stored_run import evaluation_batches
+from kgpm.cli.images import evaluation_batches
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack

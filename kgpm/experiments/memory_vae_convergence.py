@@ -22,8 +22,8 @@ import tensorflow as tf
 
 from kgpm import ops
 from kgpm.cli import flags
+from kgpm.cli.images import evaluation_batches
 from kgpm.cli.images import load_split
-from kgpm.cli.stored_run import evaluation_batches
 from kgpm.evaluation.batches import unpack
 from kgpm.experiments.memory_vae_runs import TrainedVariant
 from kgpm.experiments.memory_vae_runs import base_flags

@@ -6,9 +6,9 @@ import pytest
 from kgpm import UserError
 from kgpm import data
 from kgpm.cli import training_job
+from kgpm.cli.images import evaluation_batches
 from kgpm.cli.images import load_split
 from kgpm.cli.main import training_flags
-from kgpm.cli.stored_run import evaluation_batches
 
 DIGITS = (
     "--dataset=digits",
