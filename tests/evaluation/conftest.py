@@ -99,12 +99,14 @@ class FakeModel:
         # No encoder that lets images see each other.
         self.encoder = types.SimpleNamespace(mixes_images=False)
         self.num_traces = 0
+        self.num_write_traces = 0
         self.num_draws = tf.Variable(0)
 
     def count_params(self):
         return 1234
 
     def write(self, images, weights=None, seed=None):
+        self.num_write_traces += 1
         return self.memory.write(self.encode(images), weights, seed)
 
     def bound_terms(self, images, weights=None, seed=None, training=False):

@@ -213,6 +213,8 @@ def test_importance_weighted_figure_uses_the_written_memory(
     episodes = np.arange(NUM_IMAGES) // LENGTH
     total = np.bincount(episodes, NUMBERS)[episodes]
     figures = result["figures"]
+    # In one shape, and not again for other bounds.
+    assert model.num_write_traces == 1
     # Of seven draws, or of three at each of two addresses; all alike.
     check(figures["A"]["nelbo_iw"], NUMBERS + total, rel=1e-5)
     check(figures["A"]["nelbo_stratified"], 2 * (NUMBERS + total), rel=1e-5)

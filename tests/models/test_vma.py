@@ -324,6 +324,9 @@ def test_the_memory_shares_the_encoder_of_the_model():
 
 
 def test_mistakes():
+    words = "num_dummies of at least 1.*received 0"
+    with pytest.raises(UserError, match=words):
+        addressed(memory_options={"num_dummies": 0})
     model = make("vma")
     with pytest.raises(UserError, match="kl_warmup_steps=0.*received 3"):
         model.compile("adam", kl_warmup_steps=3)
