@@ -97,6 +97,7 @@ def evaluate(
             f"evaluate expected at least one image of the {split} split, "
             "received none; check the split and the size of its episodes."
         )
+    floats = model.memory.memory_floats(scorer.episode_length)
     return {
         "model": type(model).__name__,
         "why_no_bound": model.memory.why_no_bound,
@@ -113,10 +114,9 @@ def evaluate(
         "num_importance_samples": scorer.num_samples,
         "units": "nats/image",
         "figures": scorer.figures(),
-        "memory_floats_per_image": model.memory.memory_floats(
-            scorer.episode_length
-        )
-        / scorer.episode_length,
+        "memory_floats_per_image": None
+        if floats is None
+        else floats / scorer.episode_length,
         "parameters": int(model.count_params()),
         "seconds": round(time.perf_counter() - started, 2),
     }

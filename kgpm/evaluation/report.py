@@ -75,9 +75,10 @@ def format_table(result: Mapping[str, Any]) -> str:
     lines = [_headline(result)]
     if result["description"]:
         lines.append(f"data: {result['description']}")
+    floats = result["memory_floats_per_image"]
     lines.append(
-        f"{result['memory_floats_per_image']:,.4g} floats of memory per image, "
-        f"{result['parameters']:,} parameters"
+        ("unknown" if floats is None else f"{floats:,.4g}")
+        + f" floats of memory per image, {result['parameters']:,} parameters"
     )
     over = " over episodes" if has_memory else ""
     lines += [

@@ -163,7 +163,7 @@ def _measure(
         }
         for figure, each in parts.items()
     }
-    floats = model.memory.memory_floats(length) / length
+    floats = (model.memory.memory_floats(length) or float("nan")) / length
     return Capacity(run.name, length, floats, figures)
 
 

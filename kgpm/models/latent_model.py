@@ -57,10 +57,10 @@ class LatentModel(Configured, BoundModel):
         held_out_weight: weight in the loss of the bound of each image under a
             memory of the others, so that both are trained for. Never in a
             bound of its own; for memories that leave each code out.
-        num_inner_reads: attractor reads inside the likelihood: so often is
-            what was read decoded, encoded and read again, a fixed function of
-            latents and memory, before it is scored. For encoders that see
-            each image on its own, and memories without a density.
+        num_inner_reads: attractor reads inside the likelihood: how often the
+            latents are decoded, encoded and read again before the images are
+            scored, a fixed function of latents and memory. For encoders that
+            see each image on its own, and memories without a density.
         **kwargs: of `keras.Model`.
 
     Raises:
@@ -202,7 +202,7 @@ class LatentModel(Configured, BoundModel):
             draws["held_out"] = self.sample_latents(
                 codes, others, fold_in(draw_seed, 1), training, weights
             )
-        terms, *others = self.explain(
+        terms, *beside = self.explain(
             images, [*draws.values()], pixel_seed, training
         )
         names = [*draws][1:]
@@ -212,7 +212,7 @@ class LatentModel(Configured, BoundModel):
             terms.update(draw.losses)
         return {
             **terms,
-            **{n: nelbo(t) for n, t in zip(names, others, strict=True)},
+            **{n: nelbo(t) for n, t in zip(names, beside, strict=True)},
         }
 
     def explain(

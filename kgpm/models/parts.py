@@ -1,13 +1,16 @@
 """Checks of a model's parts: they fit, and each option has an effect."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 from keras import ops
 
 from kgpm.errors import UserError
 from kgpm.errors import check_goes_with
 from kgpm.errors import check_sizes
+from kgpm.layers import Draw
 from kgpm.layers import Encoder
 from kgpm.layers import Memory
 from kgpm.layers import PerImage
@@ -105,25 +108,62 @@ def build(model: Any) -> None:
 
 
 def _try(model: Any) -> None:
-    """Passes two images through the parts: a mean over one can hide much."""
+    """Writes two images and reads three: a mean over one can hide much."""
     *sides, channels = model.image_shape
     count = model.likelihood.num_parameters(channels)
-    try:
-        codes = model.encode(ops.zeros((1, 2, *sides, channels)))
-        memory = model.memory.write(codes) if model.memory.stores else None
-        latents = model.memory.sample(codes, memory, 0).latents
-        found = tuple(model.decode(latents).shape)
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            "Expected an encoder, a memory and a decoder that fit each other, "
-            f"received ones that end in {type(error).__name__}: {reason}"
-        ) from error
-    if found != (1, 2, *sides, count):
+    written, queries = (ops.zeros((1, n, *sides, channels)) for n in (2, 3))
+    memory = None
+    codes = _passed(model, "encoder", model.encode, written)
+    if model.memory.stores:
+        memory = _passed(model, "memory", model.memory.write, codes)
+    draw = _passed(
+        model,
+        "memory",
+        lambda codes: model.memory.sample(codes, memory, 0),
+        model.encode(queries),
+    )
+    _check_terms(model.memory, draw)
+    found = _passed(model, "decoder", model.decode, draw.latents)
+    if tuple(found.shape) != (1, 3, *sides, count):
         raise UserError(
             f"Expected a decoder whose output ends with {[*sides, count]}, "
             f"{count} parameters a pixel for the {model.likelihood.name} "
-            f"likelihood, received {list(found[2:])}."
+            f"likelihood, received {list(found.shape[2:])}."
         )
+
+
+def _passed(
+    model: Any, name: str, function: Callable[[Any], Any], given: Any
+) -> Any:
+    """What a part makes of what it is given."""
+    try:
+        return function(given)
+    except UserError:
+        raise
+    except Exception as error:
+        shapes = keras.tree.map_structure(lambda v: list(v.shape[2:]), given)
+        raise UserError(
+            "Expected an encoder, a memory and a decoder that fit each other, "
+            f"received a {name} ({type(getattr(model, name)).__name__}) that "
+            f"ends in {type(error).__name__} for an input of shape {shapes}: "
+            "give all of them the same sizes, such as code_size."
+        ) from error
+
+
+def _check_terms(memory: Memory, draw: Draw) -> None:
+    expected = set(memory.term_names) - {KL_MEMORY}
+    if set(draw.kl) != expected:
+        named, drawn = (
+            ", ".join(sorted(names)) or "none" for names in (expected, draw.kl)
+        )
+        raise UserError(
+            f"Expected {type(memory).__name__}.sample to return the "
+            f"divergences of its term_names ({named}), received {drawn}."
+        )
+    for name, value in {**draw.kl, "log_ratio": draw.log_ratio}.items():
+        if tuple(value.shape) != (1, 3):
+            raise UserError(
+                f"Expected {name} of shape [B, Q], a number an image, from "
+                f"{type(memory).__name__}.sample, received "
+                f"{list(value.shape)} for B = 1, Q = 3."
+            )

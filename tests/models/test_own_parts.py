@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from kgpm import UserError
 from kgpm import layers
@@ -129,11 +130,11 @@ def test_a_memory_among_the_default_parts_of_a_model(constructor, images):
 MISTAKES = {
     "codes of another length": (
         {"encoder": own_encoder(7)},
-        "an encoder, a memory and a decoder that fit each other, received ones",
+        "an encoder, a memory and a decoder that fit each other, received",
     ),
     "codes of another rank": (
         {"encoder": keras.layers.Conv2D(10, 3)},
-        "an encoder, a memory and a decoder that fit each other, received ones",
+        "an encoder, a memory and a decoder that fit each other, received",
     ),
     "a decoder of fewer parameters": (
         {"likelihood": "gaussian"},
@@ -174,7 +175,7 @@ def test_parts_that_make_no_model(mistake):
         (
             models.GPM,
             {"memory": layers.PseudoInverseMemory(4, 12)},
-            "fit each other, received ones that end in",
+            "fit each other, received a memory",
         ),
         (models.VMA, {"encoder": own_encoder()}, "to be an AddressEncoder"),
         (models.VMA, {"memory": HopfieldMemory(10)}, "to be an ImageMemory"),
@@ -194,12 +195,12 @@ def test_parts_that_make_no_model(mistake):
         (
             models.GridAutoencoder,
             {"encoder": own_encoder()},
-            "fit each other, received ones that end in",
+            "log_ratio of shape",
         ),
         (
             models.KanervaPlusPlus,
             {"encoder": own_encoder(), "latent_size": 6},
-            "fit each other, received ones that end in",
+            "fit each other, received a memory",
         ),
     ],
 )
@@ -207,3 +208,26 @@ def test_parts_that_do_not_fit_the_default_ones(
     constructor, arguments, message
 ):
     one_sentence(lambda: constructor(SHAPE, **arguments), message)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"term_names": ("kl_w",)}, r"term_names \(kl_w\), received kl_z"),
+        ({"sample": "scalar"}, r"kl_z of shape \[B, Q\].*received \[\]"),
+    ],
+)
+def test_a_memory_whose_terms_are_not_what_it_says_is_refused(change, words):
+    """At once, not by a KeyError in the first step of a training."""
+
+    class Wrong(HopfieldMemory):
+        term_names = change.get("term_names", HopfieldMemory.term_names)
+
+        def sample(self, *arguments, **options):
+            draw = super().sample(*arguments, **options)
+            if "sample" not in change:
+                return draw
+            return draw._replace(kl={"kl_z": ops.sum(draw.kl["kl_z"])})
+
+    with pytest.raises(UserError, match=words):
+        models.GPM(SHAPE, code_size=7, memory=Wrong(7))

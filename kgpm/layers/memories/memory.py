@@ -232,9 +232,9 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         """Images that the memory holds, `[B, rows, H, W, C]`; else `None`."""
         return None
 
-    def memory_floats(self, episode_length: int) -> int:
-        """How many numbers the memory of T images holds."""
-        return 0
+    def memory_floats(self, episode_length: int) -> int | None:
+        """How many numbers the memory of T images holds, if it says so."""
+        return None if self.stores else 0
 
     def diagnostics(self, codes: Any, memory: Any) -> dict[str, Any]:
         """Scalars that show how a memory is doing inside, for TensorBoard."""
