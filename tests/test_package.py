@@ -238,6 +238,7 @@ def test_a_config_has_a_header_and_no_trailing_comment(path):
         assert not line or line[0] == "#" or re.fullmatch(r"--[^\s#]+", line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_makes_its_model(path):
     values = training_flags(f"--flagfile={path}", "--model_dir=runs/unused")

@@ -67,6 +67,7 @@ def test_the_table_has_every_argument_with_its_default(name):
             assert ours == value, argument
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_without_flags_is_that_of_its_constructor(name):
     ours, theirs = model_of(f"--model={name}"), MODELS[name]((20, 20, 1))

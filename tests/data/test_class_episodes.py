@@ -28,6 +28,7 @@ def per_class(episode, labels):
     return np.unique(labels[episode[episode >= 0]], return_counts=True)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_training_episodes_have_exactly_their_classes(case):
     counts, length, num_classes, batch_size = case
@@ -61,6 +62,7 @@ def most_episodes(counts, size, num_classes):
     return num
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_an_epoch_has_as_many_episodes_as_the_images_fill(case):
     counts, length, num_classes, batch_size = case
@@ -78,6 +80,7 @@ def test_an_epoch_has_as_many_episodes_as_the_images_fill(case):
         assert len(list(dataset)) == int(dataset.cardinality()) == expected
 
 
+@pytest.mark.slow
 def test_what_an_epoch_leaves_out_is_in_another():
     dataset = episodes(
         labelled([7, 5, 9, 6, 8]),
@@ -167,6 +170,7 @@ def test_a_seed_decides_the_orders():
     assert (rows(episodes(images, seed=4, **options)) != first).any()
 
 
+@pytest.mark.slow
 def test_a_resumed_stream_equals_the_uninterrupted_one():
     images = labelled([12] * 5)
     options = {"episode_length": 6, "batch_size": 2, "classes_per_episode": 3}

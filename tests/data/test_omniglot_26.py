@@ -68,6 +68,7 @@ def real(shared_data):
     }
 
 
+@pytest.mark.slow
 def test_real_splits_by_class(real):
     classes = {split: np.unique(real[split].labels) for split in SPLITS}
     assert len(classes["train"]) == 964 - 50

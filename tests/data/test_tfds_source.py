@@ -16,6 +16,7 @@ from tests.data.omniglot_copy import store_omniglot
 MOCKED = [name for name in SOURCES if name != "digits"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MOCKED)
 def test_every_source_loads_from_a_mock(name):
     with tfds.testing.mock_data(num_examples=12):
@@ -88,6 +89,7 @@ def small_omniglot(tmp_path_factory):
     return str(folder)
 
 
+@pytest.mark.slow
 def test_burda_like_split_is_a_partition(small_omniglot):
     splits = [
         load_images("omniglot_burda", split, data_dir=small_omniglot)
@@ -190,6 +192,7 @@ def test_real_omniglot_has_burdas_number_for_training(shared_data):
         assert 0.02 < images.images.mean() / 255.0 < 0.3
 
 
+@pytest.mark.slow
 def test_real_cifar10_is_as_tfds_has_it(shared_data):
     import tensorflow_datasets as tfds
 

@@ -72,6 +72,7 @@ def test_one_sample_is_the_elbo_in_expectation_and_200_are_above(name, images):
     assert elbo.mean() < weighted.mean()
 
 
+@pytest.mark.slow
 def test_thousand_bounds_are_above_the_bound_of_a_thousand(gpm, images):
     """No slack: the mean of 1,000 one-sample bounds, and IWAE-1000."""
     images = images[:1]
@@ -117,6 +118,7 @@ def test_it_is_of_the_mean_weight(gpm, images, monkeypatch):
         np.testing.assert_allclose(memory["mean"], expected["mean"], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpm", "dkm", "kpp"])
 def test_held_out_bounds_are_of_the_memory_of_the_others(name, images):
     """By the seeds that it is said to use, one image at a time."""

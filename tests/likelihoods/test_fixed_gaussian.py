@@ -14,6 +14,7 @@ def case():
     return levels, generator.normal(size=(4, 5, 3, 2))
 
 
+@pytest.mark.slow
 def test_without_a_seed_it_is_the_average_over_the_noise(case):
     levels, raw = case
     loc = (255 * special.expit(raw) + 0.5) / 256

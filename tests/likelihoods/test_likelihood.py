@@ -38,6 +38,7 @@ def test_shapes_and_ranges(name, channels):
         assert tf.reduce_min(made) >= 0 and tf.reduce_max(made) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_tf_function_with_unknown_axes_equals_eager(name):
     likelihood, images, raw = example(name)

@@ -180,6 +180,7 @@ def test_samples_decode_codes(make_model):
     assert len(np.unique(gaps.argmin(-1))) > 1
 
 
+@pytest.mark.slow
 def test_addresses_are_drawn_from_what_is_charged():
     model, images = one_address()
     log_q, _ = enumerated(model, images)
@@ -319,6 +320,7 @@ def test_evaluation_counts_codes_over_the_whole_split(images):
     assert result["nmse"]["mean"] == pytest.approx(nmse, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_evaluation_of_plain_images(images):
     model = untouched("vq_vae")
     plain = images[:, 0]

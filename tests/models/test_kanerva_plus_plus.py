@@ -97,6 +97,7 @@ def test_a_step_moves_statistics_and_singular_vectors(keyed, images):
         np.testing.assert_array_equal(v, old)
 
 
+@pytest.mark.slow
 def test_the_ablation_differs_by_less_than_one_percent():
     random.seed(0)
     block = layers.BlockMemory(

@@ -36,6 +36,7 @@ def trained():
     return model, history
 
 
+@pytest.mark.slow
 def test_the_bound_falls_and_every_weight_moves(trained):
     model, history = trained
     assert history["val_nelbo"][-1] < history["val_nelbo"][0] - 2.0

@@ -35,6 +35,7 @@ def test_slots_are_the_codes_of_the_images(images):
     np.testing.assert_array_equal(memory["count"].numpy().sum(1), 5.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", READS)
 def test_more_images_than_slots_share_them(read, images):
     """In whatever order they come; and every method goes on working."""

@@ -82,6 +82,7 @@ def test_a_negative_scale_mirrors():
     np.testing.assert_allclose(result, memory[0, ::-1, ::-1], atol=1e-15)
 
 
+@pytest.mark.slow
 def test_gradients_reach_memory_and_windows():
     """Central differences, away from the kinks."""
     memory, windows = map(tf.constant, random_case(5))

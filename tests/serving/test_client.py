@@ -218,6 +218,7 @@ def test_grpc_without_retries_does_not(exported, images):
     assert len(predictor.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_slow_server_is_not_waited_for_and_not_asked_again(exported, images):
     predictor = doubles.Predictor(exported, delay=1)
     rest = doubles.Rest(exported, delay=1)

@@ -237,6 +237,7 @@ def test_no_good_request_is_lost_among_bad_ones(server, exported, images):
     assert counts["refused"] > 0
 
 
+@pytest.mark.slow
 def test_what_was_loaded_is_not_searched_for_garbage(
     small_export, exported, monkeypatch
 ):

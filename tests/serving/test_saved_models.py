@@ -33,6 +33,7 @@ def test_it_is_small():
     assert 1e6 < sum(path.stat().st_size for path in files) < 3e6
 
 
+@pytest.mark.slow
 def test_it_scores_as_its_card_says(digits, episodes):
     """22 of the 23 episodes that the card is about, with another noise."""
     memory = digits.call("write", {"episode": episodes})

@@ -195,6 +195,7 @@ def test_stops_when_patience_has_run_out(run, capsys):
     assert "3.00 nats of epoch 2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_patience_counts_on_after_a_resume(run):
     values = [5.0, 3.0, 3.5, 4.0, 2.0]
     fit(compiled(), run, 3, callbacks=[Force(values)], patience=2)

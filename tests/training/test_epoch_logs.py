@@ -165,6 +165,7 @@ def test_rows_that_will_be_written_again_are_dropped(tmp_path):
     assert "\n2,4.0\n" in path.read_text()
 
 
+@pytest.mark.slow
 def test_a_resumed_file_has_each_epoch_once(tmp_path):
     path = tmp_path / "metrics.csv"
     fit([metrics_csv(path, 0)], epochs=3)
@@ -196,6 +197,7 @@ def test_time_limit_ends_before_the_epoch_that_would_be_late(
     assert "Stopped after epoch 3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_time_limit_says_nothing_when_all_epochs_fit(monkeypatch, capsys):
     monkeypatch.setattr(time_limit, "time", Clock())
     assert len(fit([TimeLimit(1.0)], epochs=2).history["loss"]) == 2

@@ -71,6 +71,7 @@ def test_all_are_told_who_differs_and_in_what():
     }
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_come_is_not_waited_for_forever():
     first, second, third = cluster_of(3)
     started = time.monotonic()
