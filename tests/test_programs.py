@@ -128,6 +128,7 @@ def test_other_splits_have_a_file_of_their_own(finished_run, monkeypatch):
     assert json.loads(path.read_text()) == {"split": "validation"}
 
 
+@pytest.mark.slow
 def test_generate_draws_every_step(finished_run, tmp_path, capsys):
     path = tmp_path / "new" / "samples.png"
     arguments = [

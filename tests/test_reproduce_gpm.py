@@ -135,6 +135,7 @@ def test_denoising(runs, monkeypatch, capfd):
     assert image[..., :3].std() > 0.0
 
 
+@pytest.mark.slow
 def test_shared_noise(runs, monkeypatch, capfd):
     """One point again: the noise that is drawn is all that differs."""
     from kgpm.experiments import gpm_shared_noise

@@ -26,6 +26,7 @@ def parsed(folder, *arguments):
     return training_flags(*DIGITS, f"--model_dir={folder / 'run'}", *arguments)
 
 
+@pytest.mark.slow
 def test_training_episodes_have_so_many_classes(tmp_path):
     values = parsed(tmp_path, "--classes_per_episode=5")
     job = training_job.prepare_job(values)
@@ -45,6 +46,7 @@ def test_training_episodes_have_so_many_classes(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_stored_runs_are_scored_with_as_many(tmp_path):
     """359 digits: 18 episodes of any class, 19 of two of each class."""
     for arguments, expected in (((), 18), (("--classes_per_episode=10",), 19)):

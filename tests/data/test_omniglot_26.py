@@ -22,6 +22,7 @@ def small_copy(tmp_path_factory):
     return str(folder)
 
 
+@pytest.mark.slow
 def test_strokes_are_white_and_of_the_nearest_pixels(small_copy):
     loaded = load_images("omniglot_26", "test", data_dir=small_copy)
     assert loaded.images.shape == (12, 26, 26, 1)
@@ -86,6 +87,7 @@ def test_real_splits_by_class(real):
         assert 0.03 < images.images.mean() / 255 < 0.2
 
 
+@pytest.mark.slow
 def test_real_images_are_the_nearest_pixels(real, shared_data):
     raw = tfds.load(
         "omniglot", split="test[:30]", data_dir=shared_data, download=False
@@ -96,6 +98,7 @@ def test_real_images_are_the_nearest_pixels(real, shared_data):
         assert real["test"].labels[index] == example["label"]
 
 
+@pytest.mark.slow
 def test_a_real_memory_of_a_whole_class(real):
     test = real["test"]
     batch = next(iter(memory_batches(test, 19, 1, 4, targets=200)))

@@ -204,6 +204,7 @@ def test_real_cifar10_is_as_tfds_has_it(shared_data):
         np.testing.assert_array_equal(loaded.images[index], example["image"])
 
 
+@pytest.mark.slow
 def test_real_mnist(shared_data):
     loaded = load_images("mnist", "test", data_dir=shared_data)
     assert loaded.images.shape[1:] == (28, 28, 1)

@@ -40,6 +40,7 @@ def check(entry, values, episode_length=LENGTH, rel=1e-6):
     assert entry["standard_error"] == pytest.approx(error, rel=rel, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_conditional_figure_is_over_images_without_padding(
     fake_model, numbered_episodes
 ):
@@ -150,6 +151,7 @@ def test_another_order_is_scored_where_it_matters(
     assert evaluate(fake_model(), dataset)["figures"]["A_order"] is None
 
 
+@pytest.mark.slow
 def test_a_model_without_memory_has_one_figure(fake_model, numbered_episodes):
     dataset = numbered_episodes(NUM_IMAGES, LENGTH, BATCH)
     model = fake_model(stores=False)

@@ -5,14 +5,13 @@ import pytest
 import tensorflow as tf
 
 from kgpm.evaluation.held_out import held_out_terms
-from tests.models.conftest import QUICKEST
 from tests.models.conftest import rows
 from tests.models.conftest import stores
 from tests.models.conftest import three_episodes
 from tests.models.conftest import untouched
 
 
-@pytest.mark.parametrize("name", rows(stores, QUICKEST))
+@pytest.mark.parametrize("name", rows(stores, quick=()))
 def test_held_out_is_a_write_without_the_image(name):
     """Averaged over seeds, because the draws differ."""
     model, images = untouched(name), three_episodes()

@@ -50,6 +50,7 @@ def test_without_noise_it_is_the_bound(name, images):
     np.testing.assert_allclose(ops.nelbo(one), weighted["nelbo_iw"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", rows(lambda m: m.memory.draws, QUICKEST))
 def test_one_sample_is_the_elbo_in_expectation_and_200_are_above(name, images):
     model, images = untouched(name), images[:1]

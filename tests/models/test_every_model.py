@@ -9,7 +9,6 @@ from kgpm.evaluation import code_residual
 from kgpm.evaluation import energy
 from kgpm.evaluation.importance_weights import importance_weighted_bounds
 
-from .conftest import QUICKEST
 from .conftest import SHAPE
 from .conftest import make
 from .conftest import memory_of
@@ -174,7 +173,7 @@ def test_generate_begins_with_the_draw_and_then_reads(model, images):
     assert np.any(other.numpy() != first.numpy())
 
 
-@models_that(lambda model: model.memory.has_prior, QUICKEST)
+@models_that(lambda model: model.memory.has_prior, quick=())
 def test_the_number_of_steps_may_be_a_tensor(model, images):
     memory = memory_of(model, images)
 

@@ -174,7 +174,7 @@ def test_everything_runs_in_mixed_bfloat16(name_of_model, images):
         keras.config.set_dtype_policy(before)
 
 
-@models_that(quick=QUICKEST)
+@models_that(quick=())
 def test_unknown_batch_and_length(model, images):
     spec = tf.TensorSpec([None, None, 8, 8, 1])
     score = tf.function(

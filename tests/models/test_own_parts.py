@@ -49,6 +49,7 @@ def test_the_bound_falls_and_every_weight_moves(trained):
     assert len(model.weights) == 9
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_loaded(trained, images, tmp_path):
     model, _ = trained
     model.save(tmp_path / "model.keras")

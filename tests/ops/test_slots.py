@@ -133,6 +133,7 @@ def test_lloyd_steps_lower_the_distance_to_the_slots():
     assert distance(4) < distance(1) < distance(0)
 
 
+@pytest.mark.slow
 def test_a_length_that_is_not_known():
     write = tf.function(
         lambda vectors, weights: ops.fill_slots(vectors, weights, 4, 2),

@@ -246,6 +246,7 @@ def test_an_unreachable_server(scheme, images):
     assert "refused" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_client_waits_for_a_server_that_restarts(exported, images):
     port = closed_port()
     with Client(f"grpc://127.0.0.1:{port}", "small", retries=4) as client:
@@ -266,6 +267,7 @@ def test_a_message_larger_than_the_limit_is_refused(exported, images):
                 client.write(images)
 
 
+@pytest.mark.slow
 def test_many_threads_share_a_client(client, images):
     memory = client.write(images)
 
@@ -314,9 +316,8 @@ def test_wrong_arguments(arguments):
         Client("http://127.0.0.1:1", **{"model": "small", **arguments})
 
 
-@pytest.mark.parametrize(
-    "scheme", [pytest.param("grpc", marks=pytest.mark.slow), "http"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_a_client_needs_no_keras_and_over_rest_no_tensorflow(
     scheme, grpc_address, rest_address
 ):

@@ -59,6 +59,7 @@ def finished_run(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_version(finished_run, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "mine"
     arguments = (f"--model_dir={finished_run}", f"--export_dir={folder}")

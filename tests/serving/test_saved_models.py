@@ -45,6 +45,7 @@ def test_it_scores_as_its_card_says(digits, episodes):
     assert abs(terms["nelbo"].mean() - mean) < 2.0 * error
 
 
+@pytest.mark.slow
 def test_it_cleans_what_was_written(digits, episodes):
     memory = digits.call("write", {"episode": episodes})
     flipped = np.random.default_rng(0).random(episodes.shape) < 0.15

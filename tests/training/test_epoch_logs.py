@@ -109,6 +109,7 @@ def test_added_figures_reach_the_history_and_every_file(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_hyperparameters_of_runs_that_differ_by_name_alone(tmp_path):
     """Two rows in the table, each with its validation nelbo."""
     from tensorboard.plugins.hparams import plugin_data_pb2

@@ -52,6 +52,7 @@ def trained(images, tmp_path_factory):
     return train(images, callbacks), logs
 
 
+@pytest.mark.slow
 def test_pictures_of_the_epochs_asked_for(trained):
     _, logs = trained
     events = event_accumulator.EventAccumulator(
@@ -99,6 +100,7 @@ def test_training_is_the_same_with_and_without_pictures(trained, images):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
+@pytest.mark.slow
 def test_projector_holds_rows_codes_and_their_pictures(trained, images):
     model, logs = trained
     folder = logs / "images"
@@ -125,6 +127,7 @@ def test_projector_holds_rows_codes_and_their_pictures(trained, images):
     assert 'tensor_path: "memory.tsv"' in config
 
 
+@pytest.mark.slow
 def test_tensorboard_s_projector_shows_the_memory(trained):
     """Asked as its page asks: runs, their embeddings, the points."""
     from tensorboard.backend.event_processing import data_provider
