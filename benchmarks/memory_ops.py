@@ -25,6 +25,7 @@ from kgpm.layers import BlockMemory  # noqa: E402
 from kgpm.layers import DynamicKanervaMemory  # noqa: E402
 from kgpm.layers import KanervaMemory  # noqa: E402
 from kgpm.layers import PseudoInverseMemory  # noqa: E402
+from kgpm.layers import SequentialMemory  # noqa: E402
 from kgpm.layers import TemporalShiftResNet  # noqa: E402
 from kgpm.models import GPM  # noqa: E402
 from kgpm.ops import SOLVERS  # noqa: E402
@@ -55,21 +56,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def write_read_seconds(
-    arguments: argparse.Namespace,
-    length: int,
-    memory_size: int,
-    code_size: int,
-    **options: Any,
-) -> float:
-    """Median time of `read(codes, write(codes))`, gradients included."""
-    layer = PseudoInverseMemory(memory_size, code_size, **options)
-    return layer_seconds(arguments, layer, length)
-
-
-def layer_seconds(
     arguments: argparse.Namespace, layer: Any, length: int
 ) -> float:
-    """As `write_read_seconds`, of any memory."""
+    """Median time of `read(codes, write(codes))`, gradients included."""
     layer.build()
     return seconds(
         arguments,
@@ -135,12 +124,14 @@ def measure(
         size = code_size(memory_size)
         direct = [
             write_read_seconds(
-                arguments, length, memory_size, size, solver=solver
+                arguments,
+                PseudoInverseMemory(memory_size, size, solver=solver),
+                length,
             )
             for solver in arguments.solvers
         ]
         sequential = write_read_seconds(
-            arguments, length, memory_size, size, writer="sequential"
+            arguments, SequentialMemory(memory_size, size), length
         )
         per_image = direct[0] / length
         rows.append(
@@ -199,7 +190,7 @@ def measure_memories(arguments: argparse.Namespace) -> None:
             DynamicKanervaMemory(32, 100),
             KanervaMemory(32, 100),
         )
-        times = [layer_seconds(arguments, each, length) for each in layers]
+        times = [write_read_seconds(arguments, each, length) for each in layers]
         forms = [
             exact_write_seconds(arguments, layers[-1], write, length)
             for write in (batch_write, sequential_write)
