@@ -10,6 +10,7 @@ import pytest
 CASES = {
     "addressing": ["--quick"],
     "all_reduce": ["--configs", "configs/digits.cfg"],
+    "kernels": ["--quick"],
     "compare_steps": ["--quick", "--models", "dkm", "km"],
     "memory_ops": ["--quick", "--gradients"],
     "serving": ["--quick", "--signatures", "read"],

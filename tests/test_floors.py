@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     "errors",
     "files",
+    "onednn",
     "configuration",
     "ops",
     "likelihoods",

@@ -18,6 +18,10 @@ _RUN = (
     Flag("dtype_policy", ("float32", "mixed_bfloat16"), "float32",
          "Keras dtype policy of the networks; the memory's algebra and the "
          "likelihood stay in float32."),
+    Flag("kernels", ("auto", "keras", "cpu"), "auto",
+         "Normalisations and transposed convolutions: written for a CPU "
+         "(cpu), Keras's own (keras), or these where there is a GPU (auto). "
+         "The numbers differ by rounding."),
 )
 
 _DATA = (

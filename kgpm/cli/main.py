@@ -32,7 +32,7 @@ def run(
         program: name of the module, such as `"kgpm.train"`, which begins each
             error message.
         main: the program's work, given the parsed flags. It is called with
-            the seed, the determinism and the dtype policy of the flags set.
+            the seed, determinism, dtype policy and kernels of the flags set.
         define_flags: defines the program's flags on a new `FlagValues`.
         description: what `--help` shows above the flags.
         argv: arguments without the program's name; `sys.argv[1:]` if None.
@@ -104,7 +104,7 @@ def training_flags(*arguments: str) -> flags.FlagValues:
 
 
 def prepare(values: flags.FlagValues) -> None:
-    """Sets the seed, determinism and dtype policy that the flags ask for.
+    """Sets the seed, determinism, dtype policy and kernels of the flags.
 
     Args:
         values: parsed flags; those that the program does not have are left
@@ -112,6 +112,8 @@ def prepare(values: flags.FlagValues) -> None:
     """
     import keras
     import tensorflow as tf
+
+    from kgpm.ops import choose_kernels
 
     if "seed" in values:
         keras.utils.set_random_seed(values["seed"].value)
@@ -122,6 +124,8 @@ def prepare(values: flags.FlagValues) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if "dtype_policy" in values:
         keras.config.set_dtype_policy(values["dtype_policy"].value)
+    if "kernels" in values:
+        choose_kernels(values["kernels"].value)
 
 
 def _read(values: flags.FlagValues, arguments: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kgpm import data
+from kgpm import onednn
 from kgpm.cli import flags
 from kgpm.cli.images import evaluation_batches
 from kgpm.cli.images import load_split
@@ -20,6 +21,7 @@ from kgpm.cli.workers import make_strategy
 from kgpm.evaluation.evaluation import evaluate
 from kgpm.evaluation.report import format_table
 from kgpm.evaluation.report import write_metrics
+from kgpm.ops import written_for_cpu
 from kgpm.training.backup import Progress
 from kgpm.training.backup import restore_backup
 from kgpm.training.backup import share_state
@@ -259,6 +261,11 @@ def _print_start(values: flags.FlagValues, job: TrainingJob) -> None:
         f"episodes of {values.episode_length} images an epoch{shared}, "
         f"{values.epochs:,} epochs. All bounds are in nats per image."
     )
+    library = "TensorFlow's convolutions"
+    if onednn.is_on():
+        library = f"Convolutions by oneDNN ({onednn.VARIABLE}=1)"
+    kernels = "for a CPU" if written_for_cpu() else "of Keras"
+    print(f"{library}; kernels {kernels} (--kernels={values.kernels}).")
     share = values.ema_momentum ** (values.epochs * job.steps_per_epoch)
     if share > _MOST_INITIAL:
         print(

@@ -36,7 +36,7 @@ from kgpm.layers.memories.softmax_read import SoftmaxRead
 from kgpm.layers.memories.trace_prior import TracePrior
 from kgpm.layers.networks.address_encoder import AddressEncoder
 from kgpm.layers.networks.blocks import NORMALIZATIONS
-from kgpm.layers.networks.blocks import FastGroupNormalization
+from kgpm.layers.networks.blocks import GroupNormalization
 from kgpm.layers.networks.blocks import ResidualBlock
 from kgpm.layers.networks.blocks import TransposedConvolution
 from kgpm.layers.networks.entry_decoder import EntryDecoder
@@ -75,7 +75,7 @@ __all__ = [
     "Encoder",
     "EntryDecoder",
     "EvoNormS0",
-    "FastGroupNormalization",
+    "GroupNormalization",
     "GaussianHead",
     "GaussianLatent",
     "GridBottleneck",

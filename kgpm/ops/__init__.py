@@ -4,8 +4,6 @@ from kgpm.ops.bounds import KL_MEMORY
 from kgpm.ops.bounds import importance_weighted_bound
 from kgpm.ops.bounds import nelbo
 from kgpm.ops.bounds import nelbo_full
-from kgpm.ops.convolution import convolve_padded
-from kgpm.ops.convolution import give_transposed_gradient
 from kgpm.ops.convolution import transposed_convolution
 from kgpm.ops.gaussian import add_diagonal
 from kgpm.ops.gaussian import cholesky_solve
@@ -23,6 +21,9 @@ from kgpm.ops.kalman import batch_write
 from kgpm.ops.kalman import kalman_write
 from kgpm.ops.kalman import ridge_address
 from kgpm.ops.kalman import sequential_write
+from kgpm.ops.kernels import KERNELS
+from kgpm.ops.kernels import choose_kernels
+from kgpm.ops.kernels import written_for_cpu
 from kgpm.ops.pseudo_inverse import DEFAULT_ITERATIONS
 from kgpm.ops.pseudo_inverse import SOLVERS
 from kgpm.ops.pseudo_inverse import check_solver
@@ -55,6 +56,7 @@ from kgpm.ops.windows import share_inside
 __all__ = [
     "DEFAULT_ITERATIONS",
     "IMPOSSIBLE",
+    "KERNELS",
     "KL_MEMORY",
     "SOLVERS",
     "VIMCO_BASELINES",
@@ -63,12 +65,11 @@ __all__ = [
     "bounded_windows",
     "categorical",
     "check_solver",
+    "choose_kernels",
     "cholesky_solve",
     "class_predictive",
-    "convolve_padded",
     "fill_slots",
     "fold_in",
-    "give_transposed_gradient",
     "gumbel",
     "importance_weighted_bound",
     "kalman_write",
@@ -104,4 +105,5 @@ __all__ = [
     "uniform",
     "vimco_bound",
     "with_noise",
+    "written_for_cpu",
 ]

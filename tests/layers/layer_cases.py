@@ -247,7 +247,7 @@ CASES = {
         in_a_model=True,
     ),
     "group_normalization": dict(
-        layer_class=layers.FastGroupNormalization,
+        layer_class=layers.GroupNormalization,
         config=dict(groups=2, epsilon=1e-2),
         inputs=(noise(2, 5, 4, 6),),
         shapes=[(2, 5, 4, 6)],

@@ -143,36 +143,6 @@ def test_xla_compiles_the_networks_and_their_gradients():
         np.testing.assert_allclose(compiled, plain, atol=1e-4 * scale)
 
 
-def test_gradients_of_the_encoder_are_those_of_plain_convolutions():
-    """Through maps of 14x11, 8x6 and 5x4 pixels, back to the images."""
-    encoder = ImageEncoder((14, 11, 2), 3, width=4)
-    encoder.build()
-
-    def plain(images):
-        hidden = images
-        for layer in encoder.chain:
-            if layer in downsamplings(encoder):
-                padded = tf.pad(hidden, [(0, 0), (2, 2), (2, 2), (0, 0)])
-                hidden = tf.nn.conv2d(padded, layer.kernel, 2, "VALID")
-                hidden += layer.bias
-            else:
-                hidden = layer(hidden)
-        return hidden
-
-    rng = np.random.default_rng(4)
-    images = tf.Variable(rng.random((2, 14, 11, 2), "float32"))
-    with tf.GradientTape(persistent=True) as tape:
-        ours = tf.reduce_sum(tf.sin(encoder(images)))
-        theirs = tf.reduce_sum(tf.sin(plain(images)))
-    for variable in (images, *(w.value for w in encoder.trainable_weights)):
-        expected = tape.gradient(theirs, variable).numpy()
-        np.testing.assert_allclose(
-            tape.gradient(ours, variable),
-            expected,
-            atol=1e-5 * np.max(np.abs(expected)),
-        )
-
-
 @pytest.mark.parametrize("shape", [(28, 28), (3, 8, 1), (8, 8, 0), (8, -8, 1)])
 def test_image_shapes_that_are_refused(shape):
     with pytest.raises(UserError, match="at least 4 pixels, received"):

@@ -12,6 +12,7 @@ from kgpm.configuration import Configured
 from kgpm.errors import UserError
 from kgpm.errors import check_choice
 from kgpm.ops import transposed_convolution
+from kgpm.ops import written_for_cpu
 
 NORMALIZATIONS = ("group", "none")
 
@@ -55,15 +56,15 @@ class Chain:
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
-class FastGroupNormalization(Configured, keras.layers.Layer):
-    """The function of `keras.layers.GroupNormalization`, faster on a CPU.
+class GroupNormalization(keras.layers.GroupNormalization):
+    """`keras.layers.GroupNormalization` of maps, faster on a CPU.
 
     Keras reduces a five-dimensional view over split axes and lets the
-    gradient expand every mean again; for the small maps of this package that
-    took as long as the convolutions. Here sums run over the pixels of each
-    channel, groups are joined on `[N, C]`, and the gradient is written out:
-    with xhat the normalised input, mean_g the mean over a group and
-    `g = gamma dy`, `dx = (g - mean_g(g) - xhat mean_g(g xhat)) / sigma`,
+    gradient expand every mean again; on a CPU that takes as long as the
+    convolutions between. There (`kgpm.ops.choose_kernels`) sums run over the
+    pixels of each channel, groups are joined on `[N, C]`, and the gradient is
+    written out: with xhat the normalised input, mean_g the mean over a group
+    and `g = gamma dy`, `dx = (g - mean_g(g) - xhat mean_g(g xhat)) / sigma`,
     which is linear in dy and x with coefficients for each image and channel.
 
     Args:
@@ -86,11 +87,9 @@ class FastGroupNormalization(Configured, keras.layers.Layer):
     def __init__(
         self, groups: int = 8, epsilon: float = 1e-3, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(groups, epsilon=epsilon, **kwargs)
         # Inputs arrive as they are: the sums need float32.
         self.autocast = False
-        self.groups = groups
-        self.epsilon = epsilon
 
     def build(self, input_shape: tuple) -> None:
         channels = input_shape[-1]
@@ -116,6 +115,8 @@ class FastGroupNormalization(Configured, keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
+        if not written_for_cpu():
+            return super().call(inputs)
         # Products are tensors: a function with its own gradient takes no
         # variables.
         outputs = _normalize(self.groups, self.epsilon)(
@@ -123,8 +124,12 @@ class FastGroupNormalization(Configured, keras.layers.Layer):
         )
         return ops.cast(outputs, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return input_shape
+    def get_config(self) -> dict:
+        return {
+            **keras.layers.Layer.get_config(self),
+            "groups": self.groups,
+            "epsilon": self.epsilon,
+        }
 
 
 def _normalize(groups: int, epsilon: float) -> Any:
@@ -235,7 +240,7 @@ class ResidualBlock(Configured, keras.layers.Layer):
             )
             if normalization == "group":
                 chain.append(
-                    FastGroupNormalization(
+                    GroupNormalization(
                         math.gcd(8, width), dtype=policy, name=f"norm_{i}"
                     )
                 )
@@ -256,11 +261,9 @@ class ResidualBlock(Configured, keras.layers.Layer):
 class TransposedConvolution(Configured, keras.layers.Layer):
     """`Conv2DTranspose` with stride 2 and cropping, faster on a CPU.
 
-    With stride 2 the pixels of even and odd rows and columns each see their
-    own 2x2 part of the kernel. So one ordinary 2x2 convolution to four times
-    the filters gives all four, and interleaving them is the result: for one
-    output channel five times as fast as the gradient of a convolution that
-    `Conv2DTranspose` runs, and crops other than Keras's "same" come for free.
+    There (`kgpm.ops.choose_kernels`) it runs as a sub-pixel convolution, see
+    `kgpm.ops.transposed_convolution`: for one output channel five times as
+    fast as the gradient of a convolution that `Conv2DTranspose` is.
 
     Args:
         filters: output channels.
@@ -307,10 +310,13 @@ class TransposedConvolution(Configured, keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        _, height, width, _ = self.compute_output_shape(inputs.shape)
-        outputs = transposed_convolution(
-            inputs, self.kernel, self.crop, (height, width)
-        )
+        if written_for_cpu():
+            outputs = transposed_convolution(inputs, self.kernel, self.crop)
+        else:
+            _, height, width, _ = self.compute_output_shape(inputs.shape)
+            top, left = self.crop
+            outputs = ops.conv_transpose(inputs, self.kernel, 2, "valid")
+            outputs = outputs[:, top : top + height, left : left + width]
         return outputs + self.bias
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:

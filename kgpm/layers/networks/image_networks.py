@@ -18,7 +18,6 @@ from kgpm.layers.networks.image_sizes import decoder_sizes
 from kgpm.layers.networks.image_sizes import num_scales
 from kgpm.layers.networks.image_sizes import scale_widths
 from kgpm.layers.networks.image_sizes import transposed_kernel
-from kgpm.ops import give_transposed_gradient
 
 
 class Encoder(Configured, keras.layers.Layer):
@@ -177,23 +176,6 @@ def upsampling(
     return TransposedConvolution(filters, kernels, crops, **kwargs)
 
 
-class _Downsampling(keras.layers.Conv2D):
-    """A 4x4 convolution of stride 2, two pixels of padding, a fast gradient."""
-
-    def __init__(self, filters: int, **kwargs: Any) -> None:
-        super().__init__(filters, 4, strides=2, **kwargs)
-
-    def call(self, inputs: Any) -> Any:
-        padding = [(0, 0), (2, 2), (2, 2), (0, 0)]
-        # The inputs have their gradient from the second call alone.
-        outputs = super().call(ops.pad(ops.stop_gradient(inputs), padding))
-        return give_transposed_gradient(inputs, outputs, self.kernel)
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        batch, height, width, _ = input_shape
-        return (batch, height // 2 + 1, width // 2 + 1, self.filters)
-
-
 @keras.saving.register_keras_serializable(package="kgpm")
 class ImageEncoder(Chain, Encoder):
     """Residual convolutional encoder of the GPM paper's code, any size.
@@ -236,9 +218,16 @@ class ImageEncoder(Chain, Encoder):
         scales = num_scales(max(shape[:2]))
         chain: list[keras.layers.Layer] = []
         for i, channels in enumerate(scale_widths(width, scales)):
-            chain.append(
-                _Downsampling(channels, dtype=policy, name=f"downsampling_{i}")
-            )
+            chain += [
+                keras.layers.ZeroPadding2D(2, dtype=policy),
+                keras.layers.Conv2D(
+                    channels,
+                    4,
+                    strides=2,
+                    dtype=policy,
+                    name=f"downsampling_{i}",
+                ),
+            ]
             chain += _blocks(i, num_blocks, channels, normalization, policy)
         self.chain = [
             *chain,

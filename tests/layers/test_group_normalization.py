@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kgpm.errors import UserError
-from kgpm.layers import FastGroupNormalization
+from kgpm.layers import GroupNormalization
 
 SHAPE = (3, 4, 5, 8)
 
@@ -41,7 +41,7 @@ def test_float64_is_kerass(groups):
     inputs, upstream, weights = problem(groups)
     arguments = dict(groups=groups, epsilon=1e-2, dtype="float64")
     ours = values_and_gradients(
-        FastGroupNormalization(**arguments), inputs, upstream, weights
+        GroupNormalization(**arguments), inputs, upstream, weights
     )
     keras_layer = keras.layers.GroupNormalization(**arguments)
     theirs = values_and_gradients(keras_layer, inputs, upstream, weights)
@@ -57,7 +57,7 @@ def test_bfloat16_is_kerass_float32_to_rounding(groups):
     # Rounded as the layer's outputs round what flows back.
     upstream = tf.cast(tf.cast(upstream, "bfloat16"), "float64")
     ours = values_and_gradients(
-        FastGroupNormalization(groups, dtype="mixed_bfloat16"),
+        GroupNormalization(groups, dtype="mixed_bfloat16"),
         half,
         upstream,
         weights,
@@ -80,7 +80,7 @@ def test_bfloat16_is_kerass_float32_to_rounding(groups):
 
 
 def test_constant_map_has_finite_gradients():
-    layer = FastGroupNormalization(2)
+    layer = GroupNormalization(2)
     inputs = tf.Variable(3.0 * tf.ones((2, 4, 4, 4)))
     with tf.GradientTape() as tape:
         outputs = layer(inputs * 1.0)
@@ -91,4 +91,4 @@ def test_constant_map_has_finite_gradients():
 
 def test_groups_must_divide_the_channels():
     with pytest.raises(UserError, match="groups=3, received 8 channels"):
-        FastGroupNormalization(3).build(SHAPE)
+        GroupNormalization(3).build(SHAPE)
