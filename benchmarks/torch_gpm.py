@@ -6,10 +6,10 @@ Its networks, write, read, loss and optimiser are those that Pham et al.,
 "Generative Pseudo-Inverse Memory", ICLR 2022 published, written anew: 28x28
 images, 16 channels, batch normalisation, K = 32, C = 100, inverses by seven
 Newton steps of scale 5e-4, the prior memory inverted once for each episode,
-Adam, gradients clipped to a norm of 10. It prints milliseconds a step, one step
-a line. `benchmarks.published` runs it beside this package.
+Adam, gradients clipped to a norm of 10. It prints milliseconds, a step a line;
+`benchmarks.published` runs it beside this package.
 
-Needs PyTorch: `pip install '.[benchmarks]'`.
+Needs PyTorch, which `pip install '.[benchmarks]'` brings.
 """
 
 import argparse
@@ -111,9 +111,12 @@ def main() -> None:
     add("--batch_size", type=int, default=32, help="episodes")
     add("--episode_length", type=int, default=32, help="images")
     add("--repeats", type=int, default=20, help="timed steps")
+    add("--channels_last", action="store_true", help="as TensorFlow has them")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     model = TorchGPM()
+    if arguments.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4, weight_decay=1e-4)
     shape = (arguments.batch_size, arguments.episode_length, 1, 28, 28)
     images = torch.randint(0, 2, shape).float()

@@ -1,8 +1,8 @@
 """Generative memory models: write images, read, denoise and generate.
 
 Importing `kgpm` is cheap: sub-packages load on first use, so that a command
-line can answer `--help` without waiting for TensorFlow. It turns oneDNN on, which
-TensorFlow looks for once, when it loads: import `kgpm` first.
+line can answer `--help` without waiting for TensorFlow. It turns oneDNN on,
+which TensorFlow looks for once, when it loads: import `kgpm` first.
 """
 
 import importlib
