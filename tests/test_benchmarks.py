@@ -15,6 +15,16 @@ CASES = {
     "memory_ops": ["--quick", "--gradients"],
     "serving": ["--quick", "--signatures", "read"],
     "serving_growth": ["--quick"],
+    "time_to_quality": [
+        "--targets",
+        "100",
+        "1",
+        "--",
+        "--dataset=digits",
+        "--binarize=threshold",
+        "--epochs=2",
+        "--width=4",
+    ],
     "train_step": ["--quick"],
 }
 

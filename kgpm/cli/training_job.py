@@ -145,7 +145,7 @@ def fit(values: flags.FlagValues, job: TrainingJob) -> None:
         print(f"Stopped early after epoch {progress.epoch}.")
         return
     model.fit(
-        _training_batches(values, job),
+        training_batches(values, job),
         validation_data=job.validation,
         steps_per_epoch=job.steps_per_epoch,
         initial_epoch=progress.epoch,
@@ -230,7 +230,7 @@ def _num_batches(
     )
 
 
-def _training_batches(values: flags.FlagValues, job: TrainingJob) -> Any:
+def training_batches(values: flags.FlagValues, job: TrainingJob) -> Any:
     """The endless batches from where the run stands."""
     # --steps_per_epoch may cut an epoch of the data short or span several:
     # the place in the data follows from the steps done.
