@@ -8,26 +8,37 @@ import subprocess
 _FEATURES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2", "avx")
 
 
+def kind() -> str:
+    """The most of its vector instructions: `avx512_bf16`, `avx2`, ..."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    if limit:
+        return limit.lower()
+    flags = _fields().get("Flags", "").split()
+    return next((each for each in _FEATURES if each in flags), "unknown")
+
+
 def name() -> str:
-    """Model, cores, the most of its vector instructions, and what is allowed.
+    """Model, cores and the most of its vector instructions.
 
     Such as `AMD EPYC, 2 cores, avx512_bf16`.
     """
-    fields = {}
+    fields = _fields()
+    words = [
+        fields.get("Model name", platform.machine()),
+        f"{len(os.sched_getaffinity(0))} cores",
+        kind(),
+    ]
+    if "ONEDNN_MAX_CPU_ISA" in os.environ:
+        words[-1] = f"oneDNN limited to {kind()}"
+    return ", ".join(words)
+
+
+def _fields() -> dict[str, str]:
     try:
         listed = subprocess.run(
             ["lscpu"], capture_output=True, text=True, check=True
         ).stdout
     except (OSError, subprocess.CalledProcessError):
-        listed = ""
-    for line in listed.splitlines():
-        key, _, value = line.partition(":")
-        fields[key.strip()] = value.strip()
-    model = fields.get("Model name", platform.machine())
-    flags = fields.get("Flags", "").split()
-    most = [each for each in _FEATURES if each in flags][:1]
-    words = [model, f"{len(os.sched_getaffinity(0))} cores", *most]
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    if limit:
-        words.append(f"oneDNN limited to {limit}")
-    return ", ".join(words)
+        return {}
+    pairs = [line.partition(":") for line in listed.splitlines()]
+    return {key.strip(): value.strip() for key, _, value in pairs}
