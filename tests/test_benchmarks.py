@@ -43,7 +43,7 @@ def test_it_prints_a_table(name, monkeypatch, capsys):
         importlib.import_module(f"benchmarks.{name}").main()
     finally:
         gc.unfreeze()
-    assert len(re.findall(r"\d[\d,.]*", capsys.readouterr().out)) > 2
+    assert len(re.findall(r"\d[\d,.]*", capsys.readouterr().out)) > 1
 
 
 @pytest.fixture
