@@ -3,11 +3,12 @@
     python -m benchmarks.serving --model_dir=runs/digits
 
 "bare" is a tf.function of the Keras model that does the same work, in the same
-process and run, and the others are ratios to it: the SavedModel in this
+process and run, and the others have ratios to it: the SavedModel in this
 process, and a server beside it (python -m kgpm.serve) over KServe's gRPC with
-raw tensors and over TensorFlow Serving's REST. All take and give NumPy. The
-clients are threads of this process, so that several of them wait for each
-other's Python.
+raw tensors, over REST with binary tensors (kgpm.serving.Client) and over
+TensorFlow Serving's REST, which is JSON. All take and give NumPy. The clients
+are threads of this process, so that several of them wait for each other's
+Python.
 """
 
 import argparse
@@ -31,7 +32,9 @@ quiet.import_tensorflow()
 
 import grpc  # noqa: E402
 import numpy as np  # noqa: E402
+import orjson  # noqa: E402
 import tensorflow as tf  # noqa: E402
+import urllib3  # noqa: E402
 from kserve import InferInput  # noqa: E402
 from kserve import InferRequest  # noqa: E402
 from kserve import InferResponse  # noqa: E402
@@ -147,6 +150,24 @@ def over_grpc(address: str) -> Way:
     return call
 
 
+def over_json(address: str) -> Way:
+    pool = urllib3.PoolManager(maxsize=32)
+    url = f"{address}/v1/models/{NAME}:predict"
+
+    def call(signature: str, inputs: Arrays) -> Arrays:
+        request = {"signature_name": signature, "inputs": inputs}
+        body = orjson.dumps(request, option=orjson.OPT_SERIALIZE_NUMPY)
+        answer = pool.request("POST", url, body=body)
+        if answer.status != 200:
+            raise RuntimeError(answer.data)
+        outputs = orjson.loads(answer.data)["outputs"]
+        if not isinstance(outputs, dict):
+            outputs = {"": outputs}
+        return {k: np.asarray(v, np.float32) for k, v in outputs.items()}
+
+    return call
+
+
 @contextlib.contextmanager
 def running_server(export_dir: Path, episodes: int) -> Iterator[list[str]]:
     """Addresses of REST and gRPC of a server in a process of its own."""
@@ -233,25 +254,26 @@ def measure(
     for way in ways.values():
         for _ in range(3):
             way(signature, inputs)
-    header = [signature, "clients", "p50 ms", "p99 ms", "calls/s", "p50 : bare"]
+    header = [signature, "clients", "p50 ms", "p99 ms", "calls/s"]
+    header += ["p50 : bare", "p50 : gRPC"]
     rows = []
     for clients in arguments.clients:
-        alone = {}
         if clients == 1:
             alone = call_times(ways, signature, inputs, arguments.repeats)
-        reference = 0.0
-        for name, way in ways.items():
-            if clients == 1:
-                times, rate = alone[name], len(alone[name]) / sum(alone[name])
-            else:
-                times, rate = loaded_times(
+            found = {k: (t, len(t) / sum(t)) for k, t in alone.items()}
+        else:
+            found = {
+                name: loaded_times(
                     way, signature, inputs, clients, arguments.repeats
                 )
-            middle, high = np.percentile(times, [50, 99]) * 1e3
-            reference = reference or middle
+                for name, way in ways.items()
+            }
+        middles = {k: np.median(times) * 1e3 for k, (times, _) in found.items()}
+        for name, (times, rate) in found.items():
+            middle, high = middles[name], np.percentile(times, 99) * 1e3
             cells = [f"{middle:.2f}", f"{high:.2f}", f"{rate:.1f}"]
-            ratio = f"{middle / reference:.2f}"
-            rows.append([name, str(clients), *cells, ratio])
+            cells += [f"{middle / middles[k]:.2f}" for k in ("bare", "gRPC")]
+            rows.append([name, str(clients), *cells])
     timing.print_table(header, rows)
 
 
@@ -268,7 +290,8 @@ def main() -> None:
                 "bare": bare(model),
                 "in process": exported.call,
                 "gRPC": over_grpc(grpc_address),
-                "REST": Client(rest, NAME, timeout=60.0, retries=0).call,
+                "REST binary": Client(rest, NAME, timeout=60.0, retries=0).call,
+                "REST JSON": over_json(rest),
             }
             # The search for garbage in what TensorFlow loaded takes longer
             # than a call; servers do without it too.

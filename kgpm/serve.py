@@ -1,9 +1,10 @@
 """Serves an exported model to this machine: REST and gRPC, by KServe.
 
 Answers TensorFlow Serving's REST (POST /v1/models/NAME:predict), KServe's
-protocol v2 over REST and, with --grpc_port, over gRPC. Keeps nothing between
-requests: a memory travels with each. There is no password and no encryption;
-other machines are let in by --host, behind a proxy that has both.
+protocol v2 over REST, with JSON or binary tensors, and, with --grpc_port, over
+gRPC. Keeps nothing between requests: a memory travels with each. There is no
+password and no encryption; other machines are let in by --host, behind a proxy
+that has both.
 
 Example:
 

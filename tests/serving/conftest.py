@@ -68,6 +68,8 @@ def server(small_export, exported):
     """A server with the default limits, in a thread of this process."""
     said = []
     listener = logging.Handler(logging.WARNING)
+    # A client in this process says that it tries again.
+    listener.addFilter(lambda record: not record.name.startswith("urllib3"))
     listener.emit = lambda record: said.append(record.getMessage())
     logging.getLogger().addHandler(listener)
     with pytest.MonkeyPatch.context() as patch:

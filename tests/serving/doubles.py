@@ -96,15 +96,22 @@ class Rest:
     """TensorFlow Serving's REST form, with answers that a test plants.
 
     Each of `planted` answers one request before the model does: a status and
-    a body, or `None` for a connection that is dropped.
+    a body, or `None` for a connection that is dropped. Each of `metadata` is
+    what one GET is answered with; TensorFlow Serving has nothing at `/v2`.
     """
 
-    def __init__(self, exported, planted=(), delay=0.0):
+    def __init__(self, exported, planted=(), delay=0.0, metadata=()):
         self.exported = exported
         self.planted = list(planted)
+        self.metadata = list(metadata)
         self.delay = delay
+        self.asked = []
         self.paths = []
         self.bodies = []
+
+    def describe(self, path):
+        self.asked.append(path)
+        return self.metadata.pop(0) if self.metadata else (404, "Not Found")
 
     def answer(self, path, body):
         self.paths.append(path)
@@ -134,7 +141,12 @@ def rest_server(rest):
 
         def do_POST(self):
             length = int(self.headers["Content-Length"])
-            answer = rest.answer(self.path, self.rfile.read(length))
+            self.give(rest.answer(self.path, self.rfile.read(length)))
+
+        def do_GET(self):
+            self.give(rest.describe(self.path))
+
+        def give(self, answer):
             if answer is None:
                 self.close_connection = True
                 return

@@ -1,4 +1,4 @@
-"""The client against doubles of TensorFlow Serving, gRPC and REST."""
+"""The client: gRPC and JSON of doubles of TensorFlow Serving, and bytes."""
 
 import json
 import socket
@@ -16,6 +16,8 @@ from tests.serving import doubles
 from tests.serving.other_processes import TRAINING
 from tests.serving.other_processes import output_without
 
+BINARY = (200, '{"extensions": ["a", "binary_tensor_data"]}')
+
 
 @pytest.fixture(scope="module")
 def rest_address(exported):
@@ -23,10 +25,15 @@ def rest_address(exported):
         yield address
 
 
-@pytest.fixture(scope="module", params=["grpc", "http"])
-def client(request, grpc_address, rest_address):
-    address = {"grpc": grpc_address, "http": rest_address}[request.param]
-    with Client(address, "small") as client:
+@pytest.fixture(scope="module")
+def addresses(grpc_address, rest_address, server):
+    """Of doubles of TensorFlow Serving, and of a server that takes bytes."""
+    return {"grpc": grpc_address, "json": rest_address, "binary": server.url}
+
+
+@pytest.fixture(scope="module", params=["grpc", "json", "binary"])
+def client(request, addresses):
+    with Client(addresses[request.param], "small") as client:
         yield client
 
 
@@ -143,6 +150,95 @@ def test_the_path_names_model_and_version(exported, images):
         "/v1/models/small/versions/1:predict",
         "/v1/models/a%2Fb:predict",
     ]
+
+
+def test_a_server_is_asked_once_whether_it_takes_bytes(exported, images):
+    rest = doubles.Rest(exported, [(404, "{}")] * 3, metadata=[BINARY])
+    with doubles.rest_server(rest) as address:
+        with Client(address, "small", version=1) as client:
+            assert rest.asked == []
+            for _ in range(2):
+                with pytest.raises(UserError):
+                    client.write(images)
+        assert rest.asked == ["/v2"]
+        # Another client asks anew, and hears that there is no such thing.
+        with Client(address, "small") as client:
+            with pytest.raises(UserError):
+                client.write(images)
+            client.write(images)
+    assert rest.asked == ["/v2", "/v2"]
+    assert rest.paths == [
+        "/v2/models/small/versions/1/infer",
+        "/v2/models/small/versions/1/infer",
+        "/v1/models/small:predict",
+        "/v1/models/small:predict",
+    ]
+    # JSON, and behind it the bytes of the images.
+    assert rest.bodies[0].endswith(images.tobytes())
+    assert json.loads(rest.bodies[0][: -images.nbytes])
+    assert json.loads(rest.bodies[-1])
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (400, '{"error": "Malformed request: GET /v2"}'),
+        (501, ""),
+        (302, ""),
+        (200, "<html>"),
+        (200, "[1]"),
+        (200, '{"name": "a", "extensions": null}'),
+        (200, '{"name": "a", "extensions": ["model_repository_extension"]}'),
+    ],
+)
+def test_every_other_server_gets_json(exported, images, metadata):
+    rest = doubles.Rest(exported, metadata=[metadata])
+    with doubles.rest_server(rest) as address, Client(address, "small") as c:
+        assert c.reconstruct(images).shape == images.shape
+    assert rest.paths == ["/v1/models/small:predict"]
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_server_that_is_busy_is_asked_again(exported, images, status):
+    busy = (status, '{"error": "starting"}')
+    rest = doubles.Rest(exported, [(404, "{}")], metadata=[busy, BINARY])
+    with doubles.rest_server(rest) as address:
+        with Client(address, "small", retries=0) as client:
+            with pytest.raises(ServingError, match="no answer: starting"):
+                client.write(images)
+            assert rest.paths == []
+            with pytest.raises(UserError):
+                client.write(images)
+    assert rest.paths == ["/v2/models/small/infer"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[1]",
+        "<html>",
+        "{}",
+        '{"outputs": [{"name": "a", "shape": [1], "datatype": "FP32"}]}',
+        '{"outputs": [{"name": "a", "shape": [1], "datatype": "FP32", '
+        '"parameters": {"binary_data_size": 4}}]}',
+    ],
+)
+def test_what_is_no_answer_in_bytes(exported, images, answer):
+    rest = doubles.Rest(exported, [(200, answer)], metadata=[BINARY])
+    with doubles.rest_server(rest) as address, Client(address, "small") as c:
+        with pytest.raises(ServingError, match="something else than protocol"):
+            c.write(images)
+
+
+def test_dtypes_that_cannot_be_sent_as_bytes(server, images):
+    with Client(server.url, "small") as client:
+        with pytest.raises(UserError, match="of a dtype like float32"):
+            client.call("write", {"episode": np.array(["a"])})
+
+
+def test_answers_can_be_written_to(client, images):
+    for value in client.write(images).values():
+        value += 1
 
 
 def test_the_sentence_of_a_check_is_found_in_tensorflows_report(exported):
@@ -317,14 +413,11 @@ def test_wrong_arguments(arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["grpc", "http"])
-def test_a_client_needs_no_keras_and_over_rest_no_tensorflow(
-    scheme, grpc_address, rest_address
-):
-    blocked, address = TRAINING, grpc_address
-    if scheme == "http":
-        blocked += ("tensorflow", "grpc", "tensorflow_serving")
-        address = rest_address
+@pytest.mark.parametrize("way", ["grpc", "json", "binary"])
+def test_a_client_needs_no_keras_and_over_rest_no_tensorflow(way, addresses):
+    blocked, address = TRAINING, addresses[way]
+    if way != "grpc":
+        blocked += ("tensorflow", "grpc", "tensorflow_serving", "kserve")
     code = (
         "import numpy as np\n"
         "from kgpm.serving import Client\n"

@@ -14,6 +14,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 from kserve.protocol.infer_type import InferInput
 from kserve.protocol.infer_type import InferRequest
 from kserve.protocol.infer_type import InferResponse
+from kserve.protocol.infer_type import RequestedOutput
 from kserve.utils.numpy_codec import from_np_dtype
 
 from kgpm.errors import UserError
@@ -25,6 +26,7 @@ SIGNATURES = [
     *("serving_default", "read", "denoise", "score", "generate"),
     *("write", "prior", "update", "forget"),
 ]
+LENGTH = "inference-header-content-length"
 LOAD_SECONDS = float(os.environ.get("KGPM_LOAD_SECONDS", 3))
 
 
@@ -74,8 +76,7 @@ def test_every_signature_over_rest_v2(
     more = {"binary_data_output": True} if binary else {}
     request = v2_request(signature, requests[signature], binary, **more)
     body, length = request.to_rest()
-    name = "inference-header-content-length"
-    headers = {name: str(length)} if binary else {}
+    headers = {LENGTH: str(length)} if binary else {}
     if not binary:
         body = json.dumps(body).encode()
         headers = {"content-type": "application/json"}
@@ -88,13 +89,79 @@ def test_every_signature_over_rest_v2(
     assert answer.status == 200, answer.data
     if binary:
         response = InferResponse.from_bytes(
-            answer.data, int(answer.headers[name])
+            answer.data, int(answer.headers[LENGTH])
         )
     else:
         response = InferResponse.from_rest(answer.json())
     doubles.assert_same(
         arrays(response), exported.call(signature, requests[signature])
     )
+
+
+def infer(server, request, path="/v2/models/small/infer"):
+    """Answer to a request in KServe's form, and how much of it is JSON."""
+    body, length = request.to_rest()
+    headers = {LENGTH: str(length)}
+    answer = server.pool.request(
+        "POST", server.url + path, body=body, headers=headers
+    )
+    assert answer.status == 200, answer.data
+    return answer, int(answer.headers.get(LENGTH, len(answer.data)))
+
+
+@pytest.mark.parametrize(
+    ("every", "asked", "as_bytes"),
+    [
+        (None, {}, []),
+        (False, {}, []),
+        (True, {}, ["memory_id", "memory_mean"]),
+        (None, {"memory_mean": None}, []),
+        (True, {"memory_mean": None}, ["memory_mean"]),
+        (True, {"memory_mean": False, "memory_id": None}, ["memory_id"]),
+        (None, {"memory_mean": False, "memory_id": True}, ["memory_id"]),
+    ],
+)
+def test_outputs_are_bytes_where_they_are_asked_for_as_bytes(
+    server, exported, requests, every, asked, as_bytes
+):
+    more = {} if every is None else {"binary_data_output": every}
+    request = v2_request("write", requests["write"], True, **more)
+    request.request_outputs = [
+        RequestedOutput(name, {} if flag is None else {"binary_data": flag})
+        for name, flag in asked.items()
+    ]
+    answer, length = infer(server, request)
+    outputs = json.loads(answer.data[:length])["outputs"]
+    assert as_bytes == sorted(o["name"] for o in outputs if "data" not in o)
+    assert (LENGTH in answer.headers) == bool(as_bytes)
+    kind = "application/octet-stream" if as_bytes else "application/json"
+    assert answer.headers["content-type"] == kind
+    found = arrays(InferResponse.from_bytes(answer.data, length))
+    expected = exported.call("write", requests["write"])
+    assert list(found) == list(asked or expected)
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, expected[name])
+
+
+def test_a_version_can_be_asked(server, exported, requests):
+    request = v2_request("write", requests["write"], True)
+    path = "/v2/models/small/versions/1/infer"
+    answer, length = infer(server, request, path)
+    found = arrays(InferResponse.from_bytes(answer.data, length))
+    doubles.assert_same(found, exported.call("write", requests["write"]))
+
+
+def test_what_needs_no_id_gets_none(server, requests):
+    episode = requests["write"]["episode"]
+    tensor = {"name": "episode", "shape": episode.shape, "datatype": "FP32"}
+    body = {"inputs": [{**tensor, "data": episode.tolist()}]}
+    status, answer = server.post("/v2/models/small/infer", body)
+    assert status == 200
+    assert sorted(answer) == ["model_name", "model_version", "outputs"]
+    (output,) = answer["outputs"]
+    # As the protocol has it: one list of all numbers.
+    assert sorted(output) == ["data", "datatype", "name", "shape"]
+    assert len(output["data"]) == episode.size
 
 
 @pytest.mark.parametrize("raw", [False, True])
@@ -154,6 +221,7 @@ def test_what_the_server_says_of_its_model(server, exported):
     (tensor,) = metadata["inputs"]
     assert tensor["shape"] == [-1, -1, 8, 8, 1]
     assert tensor["datatype"] == "FP32"
+    assert server.get("/v2")[1]["extensions"] == ["binary_tensor_data"]
     for path in ("/v2/health/live", "/v2/health/ready", "/"):
         assert server.get(path)[0] == 200
     metrics = server.pool.request("GET", server.url + "/metrics")

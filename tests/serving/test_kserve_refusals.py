@@ -13,6 +13,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 
 from kgpm.serving import Client
 from kgpm.serving import ServingError
+from kgpm.serving.v2_message import read_message
 from tests.serving.servers import server_process
 from tests.serving.test_kserve_answers import v2_request
 
@@ -153,24 +154,49 @@ TENSOR = {"name": "episode", "shape": [1], "datatype": "FP32", "data": [1]}
 @pytest.mark.parametrize(
     ("body", "message"),
     [
+        (b"", "protocol v2"),
         (b"{", "protocol v2"),
         (b"[1]", "protocol v2"),
         (b'"abc"', "protocol v2"),
-        (b"[" * 100_000, "parsing the body"),
-        ({"inputs": 3}, "protocol v2"),
-        ({"inputs": [{"name": "episode"}]}, "protocol v2"),
+        (b"[" * 100_000, "protocol v2"),
+        ({}, "with inputs, a list"),
+        ({"inputs": 3}, "with inputs, a list"),
+        # A second of work for everybody's loop once, and an error for each.
+        ({"inputs": [0] * 100_001}, "a list of at most 64"),
+        ({"inputs": [0]}, "with a name"),
+        ({"inputs": [{"name": ["a"]}]}, "with a name"),
+        ({"inputs": [{"name": "episode"}]}, "of a datatype like"),
         ({"inputs": []}, "Expected the inputs episode"),
         ({"inputs": [TENSOR]}, "episode of shape"),
+        ({"inputs": [TENSOR, TENSOR]}, "episode once"),
         ({"inputs": [{**TENSOR, "shape": []}]}, "episode of shape"),
         ({"inputs": [{**TENSOR, "shape": [7]}]}, "as many numbers"),
-        ({"inputs": [{**TENSOR, "shape": [-5]}]}, "as many numbers"),
         ({"inputs": [{**TENSOR, "shape": [2**40] * 5}]}, "as many numbers"),
-        ({"inputs": [{**TENSOR, "data": [None]}]}, "of dtype float32"),
-        ({"inputs": [{**TENSOR, "data": ["a"]}]}, "of dtype float32"),
-        ({"inputs": [{**TENSOR, "data": [{}]}]}, "of dtype float32"),
+        ({"inputs": [{**TENSOR, "shape": 1}]}, "the shape of episode"),
+        ({"inputs": [{**TENSOR, "shape": [-5]}]}, "the shape of episode"),
+        ({"inputs": [{**TENSOR, "shape": [True]}]}, "the shape of episode"),
+        ({"inputs": [{**TENSOR, "shape": [1] * 33}]}, "the shape of episode"),
+        ({"inputs": [{**TENSOR, "data": None}]}, "neither or both"),
+        ({"inputs": [{**TENSOR, "data": 1}]}, "neither or both"),
+        ({"inputs": [{**TENSOR, "data": [None]}]}, "as many numbers"),
+        ({"inputs": [{**TENSOR, "data": ["a"]}]}, "as many numbers"),
+        ({"inputs": [{**TENSOR, "data": [{}]}]}, "as many numbers"),
         ({"inputs": [{**TENSOR, "data": [[1], [2, 3]]}]}, "as many numbers"),
+        ({"inputs": [{**TENSOR, "data": [[1], 2]}]}, "as many numbers"),
+        ({"inputs": [{**TENSOR, "data": [[1], "2"]}]}, "as many numbers"),
         ({"inputs": [{**TENSOR, "datatype": "FOO"}]}, "of a datatype like"),
         ({"inputs": [{**TENSOR, "datatype": "BYTES"}]}, "of a datatype like"),
+        ({"inputs": [{**TENSOR, "datatype": ["FP32"]}]}, "of a datatype like"),
+        ({"inputs": [], "id": 5}, "id of a request"),
+        ({"inputs": [], "parameters": 5}, "parameters as a JSON object"),
+        (
+            {"inputs": [], "parameters": {"binary_data_output": "yes"}},
+            "binary_data_output to be true or false",
+        ),
+        ({"inputs": [], "outputs": [3]}, "outputs as a list"),
+        ({"inputs": [], "outputs": {"name": "a"}}, "outputs as a list"),
+        ({"inputs": [], "outputs": [{"name": 3}]}, "outputs as a list"),
+        ({"inputs": [], "outputs": [{"name": "a"}] * 65}, "outputs as a list"),
         (
             {"inputs": [TENSOR], "parameters": {"signature_name": 3}},
             "to be a name",
@@ -186,19 +212,40 @@ def test_a_v2_body_that_is_no_request(server, still_answers, body, message):
     refused(server.post(INFER, body), 400, message)
 
 
-@pytest.mark.parametrize("length", ["9", "abc", "-1", "99999999"])
+BINARY = {"name": "seed", "shape": [1], "datatype": "FP32"}
+
+
+@pytest.mark.parametrize("length", ["9", "abc", "-1", "+1", "0", "99999999"])
 @pytest.mark.parametrize("size", [-5, 3, 10**12, "a", None])
 def test_a_binary_v2_body_that_is_none(server, still_answers, size, length):
-    tensor = {**TENSOR, "parameters": {"binary_data_size": size}}
-    del tensor["data"]
+    tensor = {**BINARY, "parameters": {"binary_data_size": size}}
     body = json.dumps({"inputs": [tensor]}).encode() + b"abcd"
-    headers = {
-        "content-type": "application/octet-stream",
-        "inference-header-content-length": length,
-    }
+    headers = {"inference-header-content-length": length}
     refused(server.post(INFER, body, headers), 400, "Expected")
     headers["inference-header-content-length"] = str(len(body) - 4)
-    refused(server.post(INFER, body, headers), 400, "Expected")
+    refused(server.post(INFER, body, headers), 400, "Expected seed")
+
+
+@pytest.mark.parametrize("length", ["", "9" * 5000, "1_0", "\u00b2", "1.0"])
+def test_a_length_of_the_json_that_is_none(server, still_answers, length):
+    headers = {"inference-header-content-length": length.encode("latin-1")}
+    refused(server.post(INFER, b"{}", headers), 400, "Inference-Header-Content")
+
+
+def test_what_was_sent_is_read_where_calls_run(server, requests, monkeypatch):
+    """No body makes everybody wait while it is read."""
+    readers = []
+
+    def read(*arguments):
+        readers.append(threading.current_thread().name)
+        return read_message(*arguments)
+
+    monkeypatch.setattr("kgpm.serving.kserve.rest_call.read_message", read)
+    with Client(server.url, "small") as client:
+        client.write(requests["write"]["episode"])
+    refused(server.post(INFER, b"{"), 400, "protocol v2")
+    assert len(readers) == 2
+    assert all(name.startswith("call") for name in readers)
 
 
 def test_cloud_events_are_requests_like_any_other(server, still_answers):

@@ -31,7 +31,9 @@ class Client(ServedModel):
 
     Args:
         address: `grpc://HOST:PORT` (TensorFlow Serving's gRPC) or
-            `http://HOST:PORT` (REST, needs no TensorFlow).
+            `http://HOST:PORT` (REST, needs no TensorFlow): binary tensors
+            where the server says at `/v2` that it takes them, else TensorFlow
+            Serving's JSON.
         model: name of the served model.
         version: of the model; the server's choice if `None`.
         timeout: seconds until an answer must be there; over REST those of

@@ -1,8 +1,7 @@
-"""TensorFlow Serving's REST, without TensorFlow."""
+"""REST without TensorFlow, in the fastest form that a server takes."""
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import orjson
@@ -10,26 +9,30 @@ import urllib3
 
 from kgpm.errors import ServingError
 from kgpm.errors import UserError
+from kgpm.serving.client.rest_forms import BinaryForm
+from kgpm.serving.client.rest_forms import JsonForm
+from kgpm.serving.client.rest_forms import RestForm
 from kgpm.serving.client.transport import Transport
-from kgpm.serving.inputs import MEMORY_ID
-from kgpm.serving.inputs import STATISTICS
 from kgpm.serving.inputs import sentence_of
-from kgpm.serving.served_model import ONLY_OUTPUT
+from kgpm.serving.v2_message import EXTENSION
 
-# JSON has no dtypes.
-_DTYPES = {MEMORY_ID: np.int32, STATISTICS: np.float64}
 _BUSY = (502, 503, 504)
+# These ask to come back later.
+_LATER = (408, 429)
 # More threads wait for each other.
 _MOST_CONNECTIONS = 32
 
 
 class RestTransport(Transport):
-    """Posts to `/v1/models/NAME:predict` over connections that stay open."""
+    """Posts over connections that stay open.
+
+    Before the first request the server is asked what it is (`/v2`): one that
+    names binary tensors among its extensions gets them, every other one
+    TensorFlow Serving's JSON.
+    """
 
     def connect(self, retries: int, max_bytes: int) -> None:
-        path = "" if self.version is None else f"/versions/{self.version}"
-        name = quote(self.model, safe="")
-        self._url = f"{self.address}/v1/models/{name}{path}:predict"
+        self._form: RestForm | None = None
         # `requests` would do the same with this pool, but shares no session
         # between threads.
         self._pool = urllib3.PoolManager(
@@ -52,48 +55,55 @@ class RestTransport(Transport):
     def predict(
         self, signature: str, inputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
-        body = {
-            "signature_name": signature,
-            "inputs": {k: _for_json(k, v) for k, v in inputs.items()},
-        }
-        try:
-            response = self._pool.request(
-                "POST",
-                self._url,
-                body=orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY),
-                headers={"Content-Type": "application/json"},
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise self._translated(error) from error
+        if self._form is None:
+            # Threads that are first together each ask; they hear the same.
+            self._form = self._find_form()
+        body, headers = self._form.request(signature, inputs)
+        response = self._send("POST", self._form.path, body, headers)
         if response.status != 200:
             raise self._refusal(response.status, response.data)
-        return self._outputs(response.data, signature)
+        try:
+            return self._form.outputs(response, signature)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ServingError(
+                f"{self.address} answered something else than {self._form.name}"
+            ) from error
 
     def close(self) -> None:
         self._pool.clear()
 
-    def _outputs(self, data: bytes, signature: str) -> dict[str, np.ndarray]:
+    def _find_form(self) -> RestForm:
+        response = self._send("GET", "/v2")
+        if response.status in (*_BUSY, *_LATER):
+            raise self._refusal(response.status, response.data)
         try:
-            outputs = orjson.loads(data)["outputs"]
-            if not isinstance(outputs, dict):
-                outputs = {ONLY_OUTPUT[signature]: outputs}
-            return {
-                name: np.asarray(value, _DTYPES.get(name, np.float32))
-                for name, value in outputs.items()
-            }
-        except (ValueError, KeyError, TypeError) as error:
-            raise ServingError(
-                f"{self.address} answered something else than TensorFlow "
-                "Serving's JSON"
-            ) from error
+            binary = EXTENSION in orjson.loads(response.data)["extensions"]
+        except (ValueError, KeyError, TypeError):
+            # TensorFlow Serving has nothing there.
+            binary = False
+        form = BinaryForm if binary else JsonForm
+        return form(self.model, self.version)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._pool.request(
+                method, self.address + path, body=body, headers=headers
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise self._translated(error) from error
 
     def _refusal(self, status: int, data: bytes) -> Exception:
         try:
             said = sentence_of(orjson.loads(data)["error"])
         except (ValueError, KeyError, TypeError, AttributeError):
             said = f"{self.address} answered with HTTP status {status}"
-        # 408 and 429 ask to come back later.
-        if 400 <= status < 500 and status not in (408, 429):
+        if 400 <= status < 500 and status not in _LATER:
             return UserError(said)
         return self.no_answer(said)
 
@@ -127,12 +137,3 @@ class _Retries(urllib3.Retry):
         return super().increment(
             method, url, response, error, *pool_and_trace, **more
         )
-
-
-def _for_json(name: str, value: np.ndarray) -> Any:
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        raise UserError(
-            f"Expected numbers in {name}, received NaN or an infinity."
-        )
-    # orjson writes arrays alone, and those without gaps.
-    return np.ascontiguousarray(value) if value.ndim else value.item()

@@ -1,5 +1,6 @@
 """An exported model as KServe asks it."""
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from kgpm.errors import UserError
 from kgpm.serving.exported_model import ExportedModel
 from kgpm.serving.inputs import DEFAULT_SIGNATURE
 from kgpm.serving.kserve.call_queue import CallQueue
+from kgpm.serving.kserve.rest_call import RestCall
 
 
 class KServeModel(Model):
@@ -54,12 +56,13 @@ class KServeModel(Model):
         """Answers a request.
 
         Args:
-            payload: the object of a v1 request, or an `InferRequest`.
+            payload: the object of a v1 request, the `RestCall` of a v2 one, or
+                the `InferRequest` of one over gRPC.
             headers: not looked at.
             response_headers: none are added.
 
         Returns:
-            The JSON of a v1 answer, or an `InferResponse`.
+            The JSON of a v1 answer, a `RestAnswer` or an `InferResponse`.
 
         Raises:
             UserError: the request cannot be answered.
@@ -93,8 +96,10 @@ class KServeModel(Model):
         ]
 
     def _answer(self, payload: Any) -> Any:
+        if isinstance(payload, RestCall):
+            return payload.answer(self.name, self.version, self._infer)
         if isinstance(payload, InferRequest):
-            return self._infer(payload)
+            return self._answer_grpc(payload)
         signature = payload.get("signature_name", DEFAULT_SIGNATURE)
         if "inputs" not in payload:
             raise UserError(
@@ -110,35 +115,43 @@ class KServeModel(Model):
             {"outputs": answer}, option=orjson.OPT_SERIALIZE_NUMPY
         )
 
-    def _infer(self, request: InferRequest) -> InferResponse:
+    def _answer_grpc(self, request: InferRequest) -> InferResponse:
         if request.model_version not in (None, "", self.version):
             raise UserError(
                 f"Expected version {self.version}, received "
                 f"{request.model_version!r}."
             )
         parameters = to_http_parameters(request.parameters or {})
-        outputs = self._call(
+        outputs = self._infer(
             parameters.get("signature_name", DEFAULT_SIGNATURE),
             {tensor.name: _array(tensor) for tensor in request.inputs},
+            [output.name for output in request.request_outputs or []],
         )
-        asked = [output.name for output in request.request_outputs or []]
-        if not set(asked) <= set(outputs):
-            raise UserError(
-                f"Expected outputs out of {', '.join(outputs)}, received "
-                f"{', '.join(asked)}."
-            )
         return InferResponse(
             response_id=request.id or "",
             model_name=self.name,
             model_version=self.version,
             infer_outputs=[
-                _output(name, value, request)
+                _output(name, value, request.use_binary_outputs)
                 for name, value in outputs.items()
-                if name in asked or not asked
             ],
             use_binary_outputs=request.use_binary_outputs,
-            requested_outputs=request.request_outputs,
         )
+
+    def _infer(
+        self,
+        signature: Any,
+        inputs: Mapping[str, np.ndarray],
+        asked: Collection[str],
+    ) -> dict[str, np.ndarray]:
+        """Outputs of protocol v2: those that are asked for, or all."""
+        outputs = self._call(signature, inputs)
+        if not set(asked) <= set(outputs):
+            raise UserError(
+                f"Expected outputs out of {', '.join(outputs)}, received "
+                f"{', '.join(asked)}."
+            )
+        return {name: outputs[name] for name in asked or outputs}
 
     def _call(self, signature: Any, inputs: Any) -> dict[str, np.ndarray]:
         if not isinstance(signature, str):
@@ -190,13 +203,11 @@ def _array(tensor: InferInput) -> np.ndarray:
     return array
 
 
-def _output(name: str, value: np.ndarray, request: InferRequest) -> InferOutput:
-    output = InferOutput(
-        name, list(value.shape), from_np_dtype(value.dtype), value
-    )
-    # REST takes the array itself; gRPC answers in the form it was asked in.
-    if request.from_grpc and request.use_binary_outputs:
+def _output(name: str, value: np.ndarray, binary: bool) -> InferOutput:
+    """An output in the form in which the request came."""
+    output = InferOutput(name, list(value.shape), from_np_dtype(value.dtype))
+    if binary:
         output.set_data_from_numpy(value, binary_data=True)
-    elif request.from_grpc:
+    else:
         output.data = value.ravel().tolist()
     return output

@@ -1,17 +1,13 @@
 """KServe's REST endpoints, with every refusal as one sentence."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 import orjson
 from fastapi import FastAPI
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.responses import Response
-from kserve import InferRequest
-from kserve.constants.constants import INFERENCE_CONTENT_LENGTH_HEADER
 from kserve.constants.constants import PredictorProtocol
 from kserve.errors import ModelNotFound
 from kserve.protocol.dataplane import DataPlane
@@ -28,6 +24,10 @@ from kgpm.serving.kserve.errors import KNOWN
 from kgpm.serving.kserve.errors import refusal_of
 from kgpm.serving.kserve.errors import shortened
 from kgpm.serving.kserve.model import KServeModel
+from kgpm.serving.kserve.rest_call import RestAnswer
+from kgpm.serving.kserve.rest_call import RestCall
+from kgpm.serving.v2_message import EXTENSION
+from kgpm.serving.v2_message import LENGTH_HEADER
 
 
 class PlainDataPlane(DataPlane):
@@ -40,29 +40,11 @@ class PlainDataPlane(DataPlane):
         protocol_version: str = PredictorProtocol.REST_V1.value,
         model_name: str | None = None,
     ) -> tuple[Any, dict]:
-        """The object of a v1 request, or the `InferRequest` of a v2 one.
+        """The object of a v1 request.
 
         Raises:
             UserError: it is none.
         """
-        if isinstance(body, InferRequest):
-            return body, {}
-        if protocol_version == PredictorProtocol.REST_V2.value:
-            if isinstance(body, bytes):
-                # Nothing but JSON, of a client that does not say so.
-                length = {INFERENCE_CONTENT_LENGTH_HEADER: str(len(body))}
-                headers = {**length, **headers}
-            try:
-                request = self.decode_inference_request(
-                    body, headers, model_name
-                )
-            except (ValueError, TypeError, LookupError, AttributeError):
-                raise UserError(
-                    "Expected an inference request of protocol v2 as JSON, or "
-                    f"with binary tensors and {INFERENCE_CONTENT_LENGTH_HEADER}"
-                    ", received something else."
-                ) from None
-            return request, {}
         try:
             request = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -84,12 +66,11 @@ class PlainDataPlane(DataPlane):
         req_attributes: dict,
     ) -> tuple[Any, dict[str, str]]:
         """The content of an answer and its headers."""
-        if isinstance(response, bytes):
-            return response, {"content-type": "application/json"}
-        content, length = response.to_rest()
-        if length is None:
-            return content, {}
-        return content, {INFERENCE_CONTENT_LENGTH_HEADER: str(length)}
+        return response, {"content-type": "application/json"}
+
+    def metadata(self) -> dict[str, Any]:
+        """What the server says of itself, for clients that can send bytes."""
+        return {**super().metadata(), "extensions": [EXTENSION]}
 
 
 class FixedModels(ModelRepositoryExtension):
@@ -119,9 +100,11 @@ def rest_app(
     app = FastAPI(title=model.name, docs_url=None, openapi_url=None)
     endpoints = V1Endpoints(dataplane, repository)
 
-    def check(model_name: str, model_version: str) -> None:
-        if (model_name, model_version) != (model.name, model.version):
-            raise ModelNotFound(f"{model_name}, version {model_version}")
+    def check(name: str, version: str | None = None) -> None:
+        if name != model.name:
+            raise ModelNotFound(name)
+        if version not in (None, model.version):
+            raise ModelNotFound(f"{name}, version {version}")
 
     async def predict(
         model_name: str, model_version: str, request: Request
@@ -130,10 +113,19 @@ def rest_app(
         return await endpoints.predict(model_name, request)
 
     async def metadata(model_name: str) -> Response:
-        check(model_name, model.version)
+        check(model_name)
         spec = {"name": model.name, "version": model.version}
         signatures = model.exported.signatures
         return JSONResponse({"model_spec": spec, "signatures": signatures})
+
+    async def infer(request: Request) -> Response:
+        given = request.path_params
+        check(given["model_name"], given.get("model_version"))
+        call = RestCall(
+            await request.body(), request.headers.get(LENGTH_HEADER)
+        )
+        answer, _ = await dataplane.infer(model.name, call)
+        return _v2_response(answer)
 
     path = "/v1/models/{model_name}"
     app.add_api_route("/", dataplane.live)
@@ -146,28 +138,32 @@ def rest_app(
         response_model=None,
     )
     register_v1_endpoints(app, dataplane, repository)
+    # Before KServe's, which makes lists and pydantic's models of a body where
+    # everybody waits for it.
+    path = "/v2/models/{model_name}"
+    for route in (path, path + "/versions/{model_version}"):
+        app.add_route(route + "/infer", infer, methods=["POST"])
     register_v2_endpoints(app, dataplane, repository)
     for kind in (*KNOWN, Exception):
         app.add_exception_handler(kind, _refuse)
-    app.add_exception_handler(RequestValidationError, _refuse_form)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_middleware(BodyLimit, max_bytes=max_bytes)
     return app
 
 
+def _v2_response(answer: RestAnswer) -> Response:
+    if answer.json_length == len(answer.body):
+        return Response(answer.body, media_type="application/json")
+    return Response(
+        answer.body,
+        headers={LENGTH_HEADER: str(answer.json_length)},
+        media_type="application/octet-stream",
+    )
+
+
 async def _refuse(_: Request, error: Exception) -> Response:
     refusal = refusal_of(error)
     return _said(refusal.http, refusal.sentence)
-
-
-async def _refuse_form(_: Request, error: Any) -> Response:
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return _said(
-        HTTPStatus.BAD_REQUEST,
-        f"Expected an inference request of protocol v2: {place}: "
-        f"{first['msg']}.",
-    )
 
 
 async def _refuse_route(_: Request, error: Any) -> Response:
