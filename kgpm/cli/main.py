@@ -125,7 +125,7 @@ def prepare(values: flags.FlagValues) -> None:
     if "dtype_policy" in values:
         keras.config.set_dtype_policy(values["dtype_policy"].value)
     if "kernels" in values:
-        choose_kernels(values["kernels"].value)
+        choose_kernels(values.kernels)
 
 
 def _read(values: flags.FlagValues, arguments: Sequence[str]) -> None:

@@ -33,7 +33,7 @@ def test_training_episodes_have_so_many_classes(tmp_path):
     classes = {}
     for image, label in zip(job.train.images, job.train.labels, strict=True):
         classes.setdefault((image > 0).tobytes(), set()).add(int(label))
-    batch = next(iter(training_job._training_batches(values, job)))
+    batch = next(iter(training_job.training_batches(values, job)))
     for episode in np.asarray(batch["images"]):
         labels = [classes[(image > 0).tobytes()] for image in episode]
         # At 8 x 8 pixels, two digits may look the same.

@@ -158,7 +158,7 @@ def test_a_resumed_run_goes_on_where_the_data_were(tmp_path, steps):
             steps,
             Progress(epoch=epochs_done),
         )
-        batches = training_job._training_batches(values, job).skip(skipped)
+        batches = training_job.training_batches(values, job).skip(skipped)
         return next(iter(batches))["images"]
 
     np.testing.assert_array_equal(first_batch(3, 0), first_batch(0, 3 * steps))
