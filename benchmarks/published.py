@@ -8,8 +8,8 @@ The published networks are those of `benchmarks.torch_gpm`, with the layout that
 PyTorch has by default and with the one that TensorFlow has, which is faster;
 this package's are its defaults. Then what a step's convolutions
 cost alone, one after the other with their gradients: what a step cannot be
-faster than unless they are. `ONEDNN_MAX_CPU_ISA=AVX2` before the command
-leaves both sides the instructions of a smaller processor.
+faster than unless they are. `ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2`
+before the command leaves both sides the instructions of a smaller processor.
 
 Needs PyTorch, which `pip install '.[benchmarks]'` brings.
 """
@@ -138,9 +138,11 @@ def _gradients(layer: Any, inputs: Any, sources: list) -> Any:
     with tf.GradientTape() as tape:
         tape.watch(sources)
         outputs = layer(inputs)
-    # One number of each, so that no copy is timed.
+    # One number of each, so that no copy is timed; of the outputs too, which
+    # TensorFlow would else leave out.
     return [
-        tf.reshape(each, [-1])[0] for each in tape.gradient(outputs, sources)
+        tf.reshape(each, [-1])[0]
+        for each in (outputs, *tape.gradient(outputs, sources))
     ]
 
 
