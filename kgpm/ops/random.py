@@ -66,7 +66,18 @@ def gumbel(shape: Sequence, seed: Any, dtype: str = "float32") -> Any:
 
 
 def categorical(logits: Any, num_samples: int, seed: Any) -> Any:
-    """Categorical draws of logits `[N, K]`, `[N, num_samples]`."""
-    return tf.random.stateless_categorical(
-        logits, num_samples, make_seed(seed), dtype=tf.int32
+    """Categorical draws of logits `[N, K]`, `[N, num_samples]`.
+
+    Those of TensorFlow's own operation change with the number of rows and of
+    processor cores. Here a row's are its own, and the same on any machine.
+    """
+    below = tf.cumsum(tf.nn.softmax(tf.cast(logits, "float64")), axis=-1)
+    # By the last sum, which is not quite 1: a draw must not end behind it.
+    below = below / below[:, -1:]
+    rows = below.shape[0]
+    if rows is None:
+        rows = tf.shape(below)[0]
+    draws = uniform((rows, num_samples), seed, "float64")
+    return tf.reduce_sum(
+        tf.cast(draws[:, :, None] >= below[:, None], tf.int32), axis=-1
     )

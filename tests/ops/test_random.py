@@ -97,3 +97,41 @@ def test_fold_in():
     assert not np.array_equal(ops.fold_in(4, 1), seeds[1])
     compiled = tf.function(ops.fold_in)
     np.testing.assert_array_equal(compiled(3, tf.constant(3)), seeds[3])
+
+
+def test_categorical_draws_have_their_probabilities():
+    logits = np.log([[0.5, 0.2, 0.3, 1e-9], [0.01, 0.01, 0.9, 0.08]])
+    logits[0, 3] = -1e9
+    count = 40_000
+    draws = ops.categorical(tf.constant(logits, tf.float32), count, 3).numpy()
+    assert draws.shape == (2, count) and draws.dtype == np.int32
+    for row, own in zip(draws, logits, strict=True):
+        expected = np.exp(own)
+        share = np.bincount(row, minlength=4) / count
+        error = np.sqrt(expected * (1.0 - expected) / count)
+        assert np.all(np.abs(share - expected) <= 4.5 * error)
+
+
+def test_a_categorical_draw_is_of_its_row_alone():
+    """Whatever the number of other rows and of threads that share the work."""
+    logits = np.random.default_rng(0).normal(size=(4096, 20)).astype("float32")
+    all_rows = ops.categorical(logits, 1, [1, 2]).numpy()
+    for rows in (1, 100, 3000):
+        some = ops.categorical(logits[:rows], 1, [1, 2])
+        np.testing.assert_array_equal(some, all_rows[:rows])
+    draw = tf.function(
+        lambda values, seed: ops.categorical(values, 1, seed),
+        input_signature=[
+            tf.TensorSpec((None, 20)),
+            tf.TensorSpec((2,), tf.int32),
+        ],
+    )
+    np.testing.assert_array_equal(draw(logits, [1, 2]), all_rows)
+
+
+def test_the_last_possible_category_ends_the_draws():
+    """The sum of many rounded probabilities is not 1."""
+    logits = np.full((1, 3001), -3.0, "float32")
+    logits[0, -1] = -1e9
+    draws = ops.categorical(logits, 20_000, 5).numpy()
+    assert draws.min() >= 0 and draws.max() < 3000
