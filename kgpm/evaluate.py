@@ -43,9 +43,14 @@ def main(values: flags.FlagValues) -> None:
     from kgpm.evaluation.report import write_metrics
 
     model, images = open_run(values)
+    batches = evaluation_batches(values, images, values.batch_size)
+    print(
+        f"Evaluating the {values.split} split (batches: {len(batches)}).",
+        flush=True,
+    )
     result = evaluate(
         model,
-        evaluation_batches(values, images, values.batch_size),
+        batches,
         seed=values.seed,
         num_draws=values.num_draws,
         num_importance_samples=values.num_importance_samples,
@@ -66,7 +71,10 @@ def main(values: flags.FlagValues) -> None:
     if other:
         path = path.with_name(f"metrics_{'_'.join(other)}.json")
     write_metrics(result, path)
-    print(f"{format_table(result)}\n\nwrote {path}")
+    print(
+        f"That took {result['seconds']:.0f} s.\n\n{format_table(result)}\n\n"
+        f"wrote {path}"
+    )
 
 
 if __name__ == "__main__":

@@ -170,14 +170,16 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     if not job.writes:
         return
     best = load_model(values.model_dir, "best")
+    batches = evaluation_batches(values, job.test, values.batch_size)
     print(
         f"\nEvaluating epoch {job.progress.best_epoch} (lowest "
-        f"val_{job.model.monitor}, "
-        f"{job.progress.best:.2f} nats) on the test split."
+        f"val_{job.model.monitor}, {job.progress.best:.2f} nats) on the test "
+        f"split (batches: {len(batches)}).",
+        flush=True,
     )
     result = evaluate(
         best,
-        evaluation_batches(values, job.test, values.batch_size),
+        batches,
         seed=values.seed,
         num_importance_samples=values.num_importance_samples,
         split="test",
@@ -185,7 +187,7 @@ def report(values: flags.FlagValues, job: TrainingJob) -> None:
     )
     write_metrics(result, job.run.metrics_json)
     where = values.model_dir
-    print(f"\n{format_table(result)}\n")
+    print(f"That took {result['seconds']:.0f} s.\n\n{format_table(result)}\n")
     print(f"{where} holds the run: metrics.json, metrics.csv, checkpoints.")
     print("Next:")
     for program in ("evaluate", "generate", "denoise"):

@@ -15,16 +15,16 @@ is what the memory contributes. A model without a memory has figure A alone, and
 there it bounds log p(x) itself, or nothing (`why_no_bound`).
 """
 
-import sys
+import contextlib
 import time
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
 from kgpm.evaluation.figures import FigureScores
+from kgpm.evaluation.progress import Progress
 
 
 def evaluate(
@@ -80,18 +80,19 @@ def evaluate(
             "evaluate expected a data set that ends, received one that "
             "repeats without end; build it with repeat=False."
         )
-    scorer = FigureScores(model, seed, num_draws, num_importance_samples)
-    bar = None
-    if sys.stdout.isatty() if progress is None else progress:
-        bar = keras.utils.Progbar(
-            num_batches if num_batches > 0 else None, unit_name="batch"
-        )
-    for index, batch in enumerate(dataset):
-        nelbo = scorer.update(index, *unpack(batch))
-        if bar is not None:
-            bar.update(index + 1, [("nelbo", nelbo)])
-    if bar is not None and num_batches < 0:
-        bar.update(scorer.num_batches, finalize=True)
+    bar = Progress(num_batches if num_batches > 0 else None, progress)
+    scorer = FigureScores(
+        model,
+        seed,
+        num_draws,
+        num_importance_samples,
+        bar.advance if bar.counts_parts else None,
+    )
+    with contextlib.closing(bar):
+        for index, batch in enumerate(dataset):
+            images, weights = unpack(batch)
+            bar.decodings = scorer.decodings * len(images) * images.shape[1]
+            bar.end_batch(scorer.update(index, images, weights))
     if scorer.num_images == 0:
         raise UserError(
             f"evaluate expected at least one image of the {split} split, "

@@ -27,21 +27,27 @@ def held_out_terms(
     Returns:
         Terms as `LatentModel.query_terms` gives them, `[B, T]` in nats.
     """
-    return leave_each_out(model, images, weights, seed, model.score)
+    codes = model.encode(images, weights)
+    return leave_each_out(model, images, codes, weights, seed, model.score)
 
 
 def leave_each_out(
     model: LatentModel,
     images: Any,
+    codes: Any,
     weights: Any,
     seed: Any,
     score: Callable[..., dict[str, Any]],
 ) -> dict[str, Any]:
     """Figures of each image under a memory of the others.
 
+    In one pass where the memory leaves each code out by itself, else in one
+    for each place in an episode.
+
     Args:
         model: that encodes and writes.
         images: `[B, T, H, W, C]`.
+        codes: of the images.
         weights: `[B, T]` or `None`.
         seed: of all noise.
         score: `score(images, codes, memory, seed)` gives `{name: [B, Q]}` of
@@ -51,13 +57,12 @@ def leave_each_out(
         `{name: [B, T]}`.
     """
     images = ops.convert_to_tensor(images)
-    codes = model.encode(images, weights)
+    length = ops.shape(images)[1]
     if not model.memory.stores:
         return score(images, codes, None, seed)
-    if model.memory.explains_itself:
+    if leaves_out_at_once(model, length):
         others = model.leave_each_out(codes, weights)
         return score(images, codes, others, seed)
-    length = ops.shape(images)[1]
     if weights is None:
         weights = ops.ones(ops.shape(images)[:2])
     weights = ops.cast(weights, "float32")
@@ -84,3 +89,13 @@ def leave_each_out(
     traced = tf.function(leave_out, autograph=False)
     terms = ops.map(traced, ops.arange(length))
     return {name: ops.swapaxes(v, 0, 1) for name, v in terms.items()}
+
+
+def leaves_out_at_once(model: LatentModel, length: Any) -> bool:
+    """Whether a memory of T images leaves each out without another write."""
+    if model.memory.explains_itself:
+        return True
+    # A code that has seen the image left out would give it away.
+    return not model.encoder.mixes_images and (
+        model.memory.leaves_out_exactly(length)
+    )

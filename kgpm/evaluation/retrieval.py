@@ -13,7 +13,7 @@ from kgpm.evaluation.batches import unpack
 from kgpm.evaluation.batches import write_memory
 from kgpm.evaluation.energies import code_residual
 from kgpm.evaluation.energies import energy
-from kgpm.evaluation.figures import mean_and_standard_error
+from kgpm.evaluation.summary import mean_and_standard_error
 from kgpm.pictures.image_rows import image_errors
 
 # An energy counts as risen only beyond the rounding of a sum over pixels.

@@ -22,7 +22,7 @@ from kgpm.cli import flags
 from kgpm.cli.images import evaluation_batches
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
-from kgpm.evaluation.figures import mean_and_standard_error
+from kgpm.evaluation.summary import mean_and_standard_error
 from kgpm.experiments.compared_runs import ComparedRun
 from kgpm.experiments.compared_runs import markdown_table
 from kgpm.experiments.compared_runs import open_runs

@@ -19,7 +19,7 @@ from kgpm.cli.images import evaluation_batches
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
 from kgpm.evaluation.batches import unpack
-from kgpm.evaluation.figures import mean_and_standard_error
+from kgpm.evaluation.summary import mean_and_standard_error
 from kgpm.experiments.compared_runs import write_rows
 from kgpm.layers import PseudoInverseMemory
 from kgpm.pictures import drawing

@@ -20,8 +20,8 @@ from kgpm import ops
 from kgpm.cli import flags
 from kgpm.cli.stored_run import open_run
 from kgpm.errors import UserError
-from kgpm.evaluation.figures import mean_and_standard_error
 from kgpm.evaluation.importance_weights import importance_weighted_bounds
+from kgpm.evaluation.summary import mean_and_standard_error
 from kgpm.files import atomic_path
 from kgpm.files import write_text
 from kgpm.pictures import drawing

@@ -21,8 +21,8 @@ class FakeLikelihood:
         return tf.cast(parameters >= threshold, "float32")
 
     def log_prob(self, images, parameters, seed=None):
-        """Minus the number of pixels that are 1."""
-        return -tf.reduce_sum(images, axis=(-3, -2, -1))
+        """Minus the sum of the pixels decoded."""
+        return -tf.reduce_sum(parameters, axis=(-3, -2, -1))
 
     def validate(self, images):
         """Numbers are no pixels."""
@@ -39,11 +39,19 @@ class FakeMemory:
 
     def __init__(self, stores):
         self.stores = stores
+        self.num_traces = 0
 
     def memory_floats(self, episode_length):
         return 4 * episode_length
 
+    def leaves_out_exactly(self, num_codes):
+        return False
+
+    def costs(self, memory, weights):
+        return {"kl_memory": tf.fill(weights.shape, 3.0)}
+
     def write(self, codes, weights=None, seed=None):
+        self.num_traces += 1
         number = codes[..., 0, 0, 0]
         return {
             "images": codes,
@@ -55,7 +63,7 @@ class FakeMemory:
         return {
             "images": tf.zeros((batch_size, 3, *FakeModel.image_shape)),
             "nested": (tf.fill((batch_size,), -7.0),),
-            "total": tf.zeros(batch_size),
+            "total": tf.fill((batch_size,), -70.0),
         }
 
     def draw(self, memory, seed):
@@ -77,16 +85,15 @@ class FakeMemory:
 
     def sample_address(self, codes, memory, address, seed):
         """Each of the two addresses with half of p(a)."""
-        latents = 2.0 * added(codes, memory)
-        return Draw(latents, {}, tf.fill(latents.shape, -math.log(2.0)))
+        number = 2.0 * added(codes, memory)
+        return Draw(as_image(number), {}, tf.fill(number.shape, -math.log(2.0)))
 
 
 class FakeModel:
     """Images are 2 x 2; the first pixel of each is its number.
 
-    The terms depend on which memory was used in a way that can be told apart:
-    `bound_terms` on none, `query_terms` on the number of its first image, and
-    `score` and what is drawn on the sum of what was written.
+    The terms tell which memory was used: `nll` is the sum of the numbers that
+    were written to it, and the latents drawn are that and the image's own.
     """
 
     image_shape = (2, 2, 1)
@@ -94,49 +101,35 @@ class FakeModel:
     depends_on_order = False
 
     def __init__(self, kl_memory=False, stores=True):
-        self.kl_memory = kl_memory
         self.memory = FakeMemory(stores)
         # No encoder that lets images see each other.
         self.encoder = types.SimpleNamespace(mixes_images=False)
-        self.num_traces = 0
-        self.num_write_traces = 0
+        self.term_names = ("nll", "kl_w", *["kl_memory"] * kl_memory)
+        self.num_encode_traces = self.num_score_traces = 0
         self.num_draws = tf.Variable(0)
 
     def count_params(self):
         return 1234
 
     def write(self, images, weights=None, seed=None):
-        self.num_write_traces += 1
         return self.memory.write(self.encode(images), weights, seed)
 
-    def bound_terms(self, images, weights=None, seed=None, training=False):
-        self.num_traces += 1
+    def score(self, images, codes, memory, seed):
+        self.num_score_traces += 1
         number = images[..., 0, 0, 0]
         noise = ops.uniform(number.shape, seed)
-        terms = {"nll": number + noise, "kl_w": 0.5 * number**2}
-        if self.kl_memory:
-            terms["kl_memory"] = tf.ones_like(number) * 3.0
-        return terms
-
-    def score(self, images, codes, memory, seed):
-        number = images[..., 0, 0, 0]
-        total = memory["total"][:, None]
-        return {"nll": number * 0 + total, "kl_w": tf.zeros_like(number)}
-
-    def query_terms(self, queries, memory, seed=None, weights=None):
-        number = queries[..., 0, 0, 0]
-        first = memory["nested"][0][:, None]
-        return {"nll": number * 0 + first, "kl_w": tf.zeros_like(number)}
+        nll = 0.0 * number
+        if memory is not None:
+            nll += memory["total"][:, None]
+        return {"nll": nll, "kl_w": 0.5 * number**2 + noise}
 
     def sample_latents(self, codes, memory, seed):
         self.num_draws.assign_add(1)
-        latents = added(codes, memory)
-        return Draw(latents, {}, tf.zeros_like(latents))
-
-    def explain(self, images, draws, seed):
-        return [{"nll": draw.latents} for draw in draws]
+        number = added(codes, memory)
+        return Draw(as_image(number), {}, tf.zeros_like(number))
 
     def encode(self, images, weights=None):
+        self.num_encode_traces += 1
         return images
 
     def decode(self, codes):
@@ -164,6 +157,13 @@ def added(codes, memory):
     """The number of each image and the sum of what was written."""
     number = codes[..., 0, 0, 0]
     return number if memory is None else number + memory["total"][:, None]
+
+
+def as_image(number):
+    """Images `[..., 2, 2, 1]` that begin with numbers."""
+    rest = tf.zeros((*number.shape, 3))
+    flat = tf.concat([number[..., None], rest], axis=-1)
+    return tf.reshape(flat, (*number.shape, *FakeModel.image_shape))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from kgpm.evaluation.figures import mean_and_standard_error
+from kgpm.evaluation.summary import mean_and_standard_error
 
 
 def test_standard_error_of_groups_is_that_of_their_sums():

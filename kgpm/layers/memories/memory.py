@@ -209,6 +209,14 @@ class Memory(Configured, keras.layers.Layer, abc.ABC):
         """
         raise NotImplementedError
 
+    def leaves_out_exactly(self, num_codes: Any) -> bool:
+        """Whether it is then as if that one of T codes was never written.
+
+        Args:
+            num_codes: T; a tensor where it is not known yet.
+        """
+        return self.leaves_each_out
+
     # --- To look at ----------------------------------------------------------
 
     def latents_of(self, codes: Any) -> Any:

@@ -165,6 +165,10 @@ class SlotMemory(Memory):
         own = ops.cast(own, self.compute_dtype)
         return {**memory, "count": ops.maximum(count - own, 0.0)}
 
+    def leaves_out_exactly(self, num_codes: Any) -> bool:
+        """While there is a slot for each."""
+        return isinstance(num_codes, int) and num_codes <= self.memory_size
+
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean read-out: `[B, Q, C]` to `[B, Q, C]`."""
         return self.reading.read(ops.cast(codes, self.compute_dtype), memory)
