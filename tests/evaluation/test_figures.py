@@ -1,5 +1,7 @@
 """The figures of an evaluation against a plain one, of every model."""
 
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -258,3 +260,8 @@ def test_codes_that_share_slots_are_left_out_by_writes():
     assert not leaves_out_at_once(model, size + 1)
     assert not leaves_out_at_once(model, tf.constant(size))
     assert not leaves_out_at_once(untouched("gpm"), 2)
+    # Codes that have seen each other would, too.
+    mixed = types.SimpleNamespace(
+        memory=model.memory, encoder=types.SimpleNamespace(mixes_images=True)
+    )
+    assert not leaves_out_at_once(mixed, size)
