@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from kgpm import ops
 from kgpm.errors import UserError
-from kgpm.evaluation.batches import write_memory
 from kgpm.evaluation.retrieval import is_binary
 from kgpm.pictures import drawing
 from kgpm.pictures import image_rows
@@ -82,9 +81,10 @@ class ImageLogger(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         model = self.model
 
-        @tf.function
         def compute(images: Any, queries: Any, seed: Any) -> tuple:
-            memory = write_memory(model, images, seed=seed)
+            codes, memory = model.encode(images), None
+            if model.memory.stores:
+                memory = model.memory.write(codes, seed=seed)
             options = {
                 "num_steps": self._num_steps,
                 "threshold": self._threshold,
@@ -97,9 +97,11 @@ class ImageLogger(keras.callbacks.Callback):
                 parts["generated"] = model.generate(
                     memory, num_samples=self._num_rows, seed=seed, **options
                 )
-            return parts, model.memory.diagnostics(model.encode(images), memory)
+            return parts, model.memory.diagnostics(codes, memory)
 
-        self._compute = compute
+        # What autograph would look for is not in a model, and to look takes
+        # longer than an epoch of a small one.
+        self._compute = tf.function(compute, autograph=False)
         self._writer = tf.summary.create_file_writer(str(self._log_dir))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
