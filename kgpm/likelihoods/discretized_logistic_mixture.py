@@ -4,15 +4,13 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from kgpm.errors import UserError
 from kgpm.errors import check_sizes
 from kgpm.likelihoods import pixels
 from kgpm.likelihoods.likelihood import Likelihood
+from kgpm.likelihoods.probability import distributions
 from kgpm.ops import split_seed
-
-tfd = tfp.distributions
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -93,7 +91,9 @@ class DiscretizedLogisticMixture(Likelihood):
             self._cast_parameters(parameters)
         )
         seeds = split_seed(seed, 4)
-        component = tfd.Categorical(logits=logits).sample(seed=seeds.pop())
+        component = (
+            distributions().Categorical(logits=logits).sample(seed=seeds.pop())
+        )
         chosen = tf.one_hot(component, self.num_components, dtype=loc.dtype)
         chosen = chosen[..., tf.newaxis, :]
 

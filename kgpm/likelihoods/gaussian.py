@@ -5,15 +5,13 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from kgpm.errors import UserError
 from kgpm.likelihoods import pixels
 from kgpm.likelihoods.likelihood import Likelihood
+from kgpm.likelihoods.probability import distributions
 from kgpm.ops import make_seed
 from kgpm.ops import uniform
-
-tfd = tfp.distributions
 
 # The standard deviation of uniform noise one level wide, on [0, 1]. A pixel
 # is never more certain than its own dequantisation noise, so this floor costs
@@ -49,6 +47,7 @@ class Gaussian(Likelihood):
     def log_prob(self, images: Any, parameters: Any, seed: Any = None) -> Any:
         images, parameters = self._cast(images, parameters)
         loc, scale = self._split(parameters)
+        tfd = distributions()
         density = tfd.Independent(tfd.Normal(loc, scale), 3)
         levels = pixels.to_levels(images)
         if seed is None:
@@ -66,7 +65,8 @@ class Gaussian(Likelihood):
 
     def sample(self, parameters: Any, seed: Any) -> Any:
         loc, scale = self._split(self._cast_parameters(parameters))
-        draws = tfd.Normal(loc, scale).sample(seed=make_seed(seed))
+        density = distributions().Normal(loc, scale)
+        draws = density.sample(seed=make_seed(seed))
         return tf.clip_by_value(tf.floor(draws * 256.0), 0.0, 255.0) / 255.0
 
     def _average_noise(self, loc: Any, scale: Any) -> Any:

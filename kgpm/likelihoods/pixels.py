@@ -9,10 +9,9 @@ import math
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-tfb = tfp.bijectors
-tfd = tfp.distributions
+from kgpm.likelihoods.probability import distributions
+from kgpm.likelihoods.probability import probability
 
 # exp(-7) is 0.12 grey levels: 97% of the mass is then in one level, and less
 # would only make gradients explode.
@@ -40,7 +39,7 @@ def bounded_log_scale(raw: Any, initial: float, floor: float) -> Any:
     Softly clipped to [`floor`, 2]: hard clipping would stop the gradient, and
     a pixel once at the floor would stay there.
     """
-    soft_clip = tfb.SoftClip(
+    soft_clip = probability().bijectors.SoftClip(
         low=tf.constant(floor, raw.dtype),
         high=tf.constant(LOG_SCALE_CEILING, raw.dtype),
     )
@@ -57,7 +56,7 @@ def logistic_parameters(raw_loc: Any, raw_scale: Any) -> tuple[Any, Any]:
 
 def limit_location(loc: Any) -> Any:
     """Keeps a location finite but lets its gradient through."""
-    return tfp.math.clip_by_value_preserve_gradient(
+    return probability().math.clip_by_value_preserve_gradient(
         loc, -_LOCATION_LIMIT, _LOCATION_LIMIT
     )
 
@@ -70,6 +69,7 @@ def quantized_logistic(loc: Any, scale: Any) -> Any:
     """
     # QuantizedDistribution rounds up; shifting by half a level makes that
     # round to nearest.
+    tfd = distributions()
     logistic = tfd.Logistic(loc=(loc + 1.0) * 127.5 - 0.5, scale=scale * 127.5)
     return tfd.QuantizedDistribution(logistic, low=0.0, high=255.0)
 
@@ -98,7 +98,7 @@ def logistic_log_mass(levels: Any, loc: Any, scale: Any) -> Any:
     upper = tf.where(levels < 255.0, (levels + 0.5) / 127.5 - 1.0, _FAR)
     inside = tf.logical_and(levels > 0.0, levels < 255.0)
     width = tf.math.log(-tf.math.expm1(-1.0 / 127.5 / scale))
-    logistic = tfd.Logistic(loc, scale)
+    logistic = distributions().Logistic(loc, scale)
     return (
         tf.cast(inside, width.dtype) * width
         + logistic.log_cdf(upper)
