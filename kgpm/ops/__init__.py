@@ -23,12 +23,15 @@ from kgpm.ops.kalman import batch_write
 from kgpm.ops.kalman import kalman_write
 from kgpm.ops.kalman import ridge_address
 from kgpm.ops.kalman import sequential_write
+from kgpm.ops.linear_posterior import LinearPosterior
+from kgpm.ops.linear_posterior import linear_posterior
 from kgpm.ops.pseudo_inverse import DEFAULT_ITERATIONS
 from kgpm.ops.pseudo_inverse import SOLVERS
 from kgpm.ops.pseudo_inverse import check_solver
 from kgpm.ops.pseudo_inverse import least_squares
 from kgpm.ops.pseudo_inverse import least_squares_from_statistics
 from kgpm.ops.pseudo_inverse import pseudo_inverse
+from kgpm.ops.pseudo_inverse import times_pseudo_inverse
 from kgpm.ops.random import categorical
 from kgpm.ops.random import fold_in
 from kgpm.ops.random import gumbel
@@ -40,6 +43,8 @@ from kgpm.ops.random import with_noise
 from kgpm.ops.replicas import of_the_first_replica
 from kgpm.ops.replicas import sum_of_earlier_replicas
 from kgpm.ops.replicas import sum_over_replicas
+from kgpm.ops.ridge import gram_cholesky
+from kgpm.ops.ridge import is_large
 from kgpm.ops.slots import IMPOSSIBLE
 from kgpm.ops.slots import fill_slots
 from kgpm.ops.slots import slot_exponents
@@ -56,6 +61,7 @@ __all__ = [
     "DEFAULT_ITERATIONS",
     "IMPOSSIBLE",
     "KL_MEMORY",
+    "LinearPosterior",
     "SOLVERS",
     "VIMCO_BASELINES",
     "add_diagonal",
@@ -69,8 +75,10 @@ __all__ = [
     "fill_slots",
     "fold_in",
     "give_transposed_gradient",
+    "gram_cholesky",
     "gumbel",
     "importance_weighted_bound",
+    "is_large",
     "kalman_write",
     "kl_diagonal",
     "kl_diagonal_standard",
@@ -78,6 +86,7 @@ __all__ = [
     "kl_precision_standard",
     "least_squares",
     "least_squares_from_statistics",
+    "linear_posterior",
     "log_density_diagonal",
     "log_determinant",
     "make_seed",
@@ -99,6 +108,7 @@ __all__ = [
     "sum_over_replicas",
     "symmetrize",
     "temporal_shift",
+    "times_pseudo_inverse",
     "transpose",
     "transposed_convolution",
     "uniform",
