@@ -388,7 +388,8 @@ class LatentModel(Configured, BoundModel):
                 the noise-free read of retrieval.
             seed: of the draw.
         """
-        memory = self.memory.recall(memory)
+        if self.num_inner_reads > 0:
+            memory = self.memory.recall(memory)
         codes = self.encode(queries)
         if sample:
             latents = self.sample_latents(codes, memory, seed).latents

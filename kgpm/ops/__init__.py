@@ -24,12 +24,15 @@ from kgpm.ops.kalman import sequential_write
 from kgpm.ops.kernels import KERNELS
 from kgpm.ops.kernels import choose_kernels
 from kgpm.ops.kernels import written_for_cpu
+from kgpm.ops.linear_posterior import LinearPosterior
+from kgpm.ops.linear_posterior import linear_posterior
 from kgpm.ops.pseudo_inverse import DEFAULT_ITERATIONS
 from kgpm.ops.pseudo_inverse import SOLVERS
 from kgpm.ops.pseudo_inverse import check_solver
 from kgpm.ops.pseudo_inverse import least_squares
 from kgpm.ops.pseudo_inverse import least_squares_from_statistics
 from kgpm.ops.pseudo_inverse import pseudo_inverse
+from kgpm.ops.pseudo_inverse import times_pseudo_inverse
 from kgpm.ops.random import categorical
 from kgpm.ops.random import fold_in
 from kgpm.ops.random import gumbel
@@ -41,6 +44,8 @@ from kgpm.ops.random import with_noise
 from kgpm.ops.replicas import of_the_first_replica
 from kgpm.ops.replicas import sum_of_earlier_replicas
 from kgpm.ops.replicas import sum_over_replicas
+from kgpm.ops.ridge import gram_cholesky
+from kgpm.ops.ridge import is_large
 from kgpm.ops.slots import IMPOSSIBLE
 from kgpm.ops.slots import fill_slots
 from kgpm.ops.slots import slot_exponents
@@ -58,6 +63,7 @@ __all__ = [
     "IMPOSSIBLE",
     "KERNELS",
     "KL_MEMORY",
+    "LinearPosterior",
     "SOLVERS",
     "VIMCO_BASELINES",
     "add_diagonal",
@@ -70,8 +76,11 @@ __all__ = [
     "class_predictive",
     "fill_slots",
     "fold_in",
+    "give_transposed_gradient",
+    "gram_cholesky",
     "gumbel",
     "importance_weighted_bound",
+    "is_large",
     "kalman_write",
     "kl_diagonal",
     "kl_diagonal_standard",
@@ -79,6 +88,7 @@ __all__ = [
     "kl_precision_standard",
     "least_squares",
     "least_squares_from_statistics",
+    "linear_posterior",
     "log_density_diagonal",
     "log_determinant",
     "make_seed",
@@ -100,6 +110,7 @@ __all__ = [
     "sum_over_replicas",
     "symmetrize",
     "temporal_shift",
+    "times_pseudo_inverse",
     "transpose",
     "transposed_convolution",
     "uniform",

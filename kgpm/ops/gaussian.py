@@ -35,7 +35,9 @@ def cholesky_solve(factor: Any, right: Any) -> Any:
 
 def add_diagonal(matrix: Any, value: Any) -> Any:
     """Adds `value` (a scalar or `[...]`) to the diagonal of `[..., m, m]`."""
-    identity = ops.eye(matrix.shape[-1], dtype=matrix.dtype)
+    # `eye` would need a known size.
+    place = ops.arange(ops.shape(matrix)[-1])
+    identity = ops.cast(place[:, None] == place, matrix.dtype)
     value = ops.convert_to_tensor(value, dtype=matrix.dtype)
     return matrix + value[..., None, None] * identity
 
@@ -112,25 +114,18 @@ def class_predictive(
     return mean + share * (centre - mean), ops.log(variance)
 
 
-def kl_precision_standard(mean: Any, precision_factor: Any) -> Any:
-    """KL of N(mean, (L L^T)^-1) from N(0, I).
+def kl_precision_standard(mean: Any, log_precision: Any, trace: Any) -> Any:
+    """KL of N(mean, P^-1) from N(0, I).
 
     Args:
-        mean: `[..., Q, K]`, several means that share one precision.
-        precision_factor: lower Cholesky factor L of the precision,
-            `[..., K, K]`.
+        mean: `[..., Q, K]`, several means that share one precision P.
+        log_precision: ln|P|, `[...]`.
+        trace: of P^-1, `[...]`.
 
     Returns:
         `[..., Q]`.
     """
-    size = precision_factor.shape[-1]
-    identity = ops.broadcast_to(
-        ops.eye(size, dtype=precision_factor.dtype),
-        ops.shape(precision_factor),
-    )
-    root = ops.solve_triangular(precision_factor, identity, lower=True)
-    trace = ops.sum(ops.square(root), axis=(-2, -1))
-    shared = trace - size + log_determinant(precision_factor)
+    shared = trace - mean.shape[-1] + log_precision
     return 0.5 * (shared[..., None] + ops.sum(ops.square(mean), axis=-1))
 
 

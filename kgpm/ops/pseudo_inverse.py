@@ -21,13 +21,15 @@ a truncated inverse cannot be read by an exact one.
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from kgpm.errors import UserError
-from kgpm.ops.gaussian import add_diagonal
-from kgpm.ops.gaussian import cholesky_solve
 from kgpm.ops.gaussian import transpose
+from kgpm.ops.ridge import is_large
+from kgpm.ops.ridge import is_tall
+from kgpm.ops.ridge import ridge_inverse
+from kgpm.ops.ridge import ridge_least_squares
+from kgpm.ops.ridge import times_large_inverse
 
 # Iterations when the caller names none: enough for a condition number of 30
 # at relative error 1e-3 with the safe scale.
@@ -40,16 +42,6 @@ DEFAULT_ITERATIONS = {
 }
 SOLVERS = tuple(DEFAULT_ITERATIONS)
 
-# Ridge relative to the squared Frobenius norm, so that neither the side of
-# the Gram matrix nor rows of padding change it. Safe because the Gram matrix
-# is formed in float64: its rounding is 1e-16 of the same norm.
-RELATIVE_RIDGE = 1e-9
-# An inverse of a float32 matrix of less than full rank, such as a memory of
-# fewer images than rows, must not invert that matrix's own rounding, 6e-8 of
-# its norm: a larger ridge, whose bias on the directions that count each
-# Newton step squares away.
-RELATIVE_RIDGE_OF_FLOAT32 = 1e-5
-POLISH_STEPS = 2
 REFERENCE_SCALE = 5e-4
 # Share of the trace of statistics below which an eigenvalue is rounding. A
 # float32 code that is taken out again differs by 1e-7 from the one that was
@@ -81,13 +73,13 @@ def pseudo_inverse(
     Raises:
         UserError: unknown solver.
     """
-    if _is_tall(matrix):
+    if is_tall(matrix):
         flipped = pseudo_inverse(
             transpose(matrix), solver, num_iterations, ridge
         )
         return transpose(flipped)
     if solver == "ridge":
-        return ops.cast(_ridge_inverse(matrix, ridge), matrix.dtype)
+        return ridge_inverse(matrix, ridge)
     if solver == "svd":
         return _svd_inverse(matrix)
     check_solver(solver)
@@ -127,22 +119,36 @@ def least_squares(
     if solver != "ridge":
         inverse = pseudo_inverse(matrix, solver, num_iterations)
         return ops.matmul(inverse, right)
-    if not _is_tall(matrix):
-        wide = ops.cast(matrix, "float64")
-        _, factor = _gram_and_factor(wide)
-        solution = cholesky_solve(factor, ops.cast(right, "float64"))
-        return ops.cast(ops.matmul(transpose(wide), solution), right.dtype)
-    # With A^T A + lambda I = L L^T the rows of Q^T = L^-1 A^T have length one
-    # at most, so that Q^T B loses as little as B itself in its own precision:
-    # for a float32 B of many rows half of all the work in float64 is spared.
-    wide = ops.cast(transpose(matrix), "float64")
-    _, factor = _gram_and_factor(wide)
-    rows = ops.solve_triangular(factor, wide, lower=True)
-    product = ops.matmul(ops.cast(rows, right.dtype), right)
-    result = ops.solve_triangular(
-        transpose(factor), ops.cast(product, "float64"), lower=False
-    )
-    return ops.cast(result, right.dtype)
+    return ridge_least_squares(matrix, right)
+
+
+def times_pseudo_inverse(
+    left: Any,
+    matrix: Any,
+    solver: str = "ridge",
+    num_iterations: int | None = None,
+) -> Any:
+    """`B A^+`, without A^+ where B has few rows and A is large.
+
+    Args:
+        left: B, `[..., q, n]`.
+        matrix: A, `[..., m, n]`.
+        solver: one of `SOLVERS`.
+        num_iterations: as in `pseudo_inverse`.
+
+    Returns:
+        `[..., q, m]`, in the dtype of `matrix`.
+    """
+
+    def by_inverse() -> Any:
+        inverse = pseudo_inverse(matrix, solver, num_iterations)
+        return ops.matmul(left, inverse)
+
+    if solver != "ridge" or is_tall(matrix) or not is_large(matrix):
+        return by_inverse()
+    # An inverse takes as long as solves of half as many rows as it has.
+    few = ops.shape(left)[-2] <= matrix.shape[-2] // 2
+    return ops.cond(few, lambda: times_large_inverse(left, matrix), by_inverse)
 
 
 def least_squares_from_statistics(
@@ -194,49 +200,6 @@ def check_solver(solver: str) -> None:
             f"Expected solver to be one of {', '.join(SOLVERS)}, "
             f"received {solver!r}."
         )
-
-
-def _is_tall(matrix: Any) -> bool:
-    """More rows than columns; an unknown number of rows counts as many."""
-    rows, columns = matrix.shape[-2], matrix.shape[-1]
-    if rows is None or columns is None:
-        return rows is None
-    return rows > columns
-
-
-def _gram_and_factor(wide: Any, ridge: Any = None) -> tuple[Any, Any]:
-    """`A A^T`, and the Cholesky factor of it plus lambda I, m <= n."""
-    gram = ops.matmul(wide, transpose(wide))
-    if ridge is None:
-        ridge = RELATIVE_RIDGE * _square_norm(wide)
-    # The smallest normal float32 keeps the factor of a zero matrix finite.
-    ridge = ops.cast(ridge, wide.dtype) + 1.2e-38
-    return gram, ops.cholesky(add_diagonal(gram, ridge))
-
-
-def _ridge_inverse(matrix: Any, ridge: Any) -> Any:
-    """`A^T (A A^T + lambda I)^-1` in float64, polished if lambda is ours."""
-    wide = ops.cast(matrix, "float64")
-    steps = 0
-    if ridge is None:
-        steps = POLISH_STEPS
-        is_double = keras.backend.standardize_dtype(matrix.dtype) == "float64"
-        share = RELATIVE_RIDGE if is_double else RELATIVE_RIDGE_OF_FLOAT32
-        ridge = share * _square_norm(wide)
-    # Newton's X <- X (2I - A X) keeps X = A^T Y: Y alone is iterated, on the
-    # small side.
-    gram, factor = _gram_and_factor(wide, ridge)
-    identity = ops.eye(gram.shape[-1], dtype=gram.dtype)
-    identity = ops.broadcast_to(identity, ops.shape(gram))
-    inverse = cholesky_solve(factor, identity)
-    for _ in range(steps):
-        product = ops.matmul(gram, inverse)
-        inverse = 2.0 * inverse - ops.matmul(inverse, product)
-    return ops.matmul(transpose(wide), inverse)
-
-
-def _square_norm(matrix: Any) -> Any:
-    return ops.sum(ops.square(matrix), axis=(-2, -1))
 
 
 def _safe_scale(wide: Any) -> Any:

@@ -203,3 +203,40 @@ def test_arguments_that_are_refused():
         UserError, match="shared_noise with posterior='per_slot"
     ):
         AddressPosterior(3, NOISE, "analytic", shared_noise=True)
+
+
+def draw_and_gradients(dtype, codes, memory, noise, monkeypatch):
+    layer = AddressPosterior(noise.shape[-1], NOISE, dtype=dtype)
+    layer.build()
+    # Draws of one seed differ between dtypes.
+    monkeypatch.setattr(layer, "_noise", lambda *_: tf.constant(noise, dtype))
+    tensors = [tf.constant(value, dtype) for value in (codes, memory)]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        draw = layer(*tensors, seed=1)
+        loss = tf.reduce_sum(draw.log_ratio) + tf.reduce_sum(
+            draw.latents * draw.kl["kl_w"][..., None]
+        )
+    assert draw.latents.dtype == dtype
+    gradients = tape.gradient(loss, tensors)
+    return draw.latents, draw.kl["kl_w"], draw.log_ratio, *gradients
+
+
+@pytest.mark.parametrize("rank", [20, 150])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 100.0])
+def test_a_large_memory_in_float32(scale, rank, monkeypatch):
+    """As in float64, also where rows are so long that float32 has no digits."""
+    size, columns = 150, 160
+    rng = np.random.default_rng(5)
+    memory = rng.normal(size=(size, rank)) @ rng.normal(size=(rank, columns))
+    memory = (scale * memory / np.sqrt(rank)).astype(np.float32)[None]
+    memory[:, :20] *= 0.01
+    codes = rng.normal(size=(1, 4, columns)).astype(np.float32)
+    noise = rng.normal(size=(1, 4, size))
+    single, double = (
+        draw_and_gradients(dtype, codes, memory, noise, monkeypatch)
+        for dtype in ("float32", "float64")
+    )
+    for value, expected in zip(single, double, strict=True):
+        error = np.linalg.norm(np.float64(value) - expected)
+        assert error < 2e-3 * np.linalg.norm(expected)

@@ -248,8 +248,10 @@ def test_weight_two_is_the_row_twice(count):
     np.testing.assert_allclose(
         layer.write(codes, weights)["mean"],
         layer.write(twice)["mean"],
-        rtol=1e-6,
-        atol=1e-6,
+        # The second step inverts a memory of two codes in four rows, and its
+        # rounding by the ridge's 1e9.
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 

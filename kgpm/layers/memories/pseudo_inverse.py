@@ -16,23 +16,26 @@ from kgpm.layers.memories.memory import Draw
 from kgpm.layers.memories.memory import Memory
 from kgpm.layers.memories.ordering_lstm import OrderingLSTM
 from kgpm.ops import DEFAULT_ITERATIONS
-from kgpm.ops import add_diagonal
 from kgpm.ops import check_solver
-from kgpm.ops import cholesky_solve
+from kgpm.ops import is_large
 from kgpm.ops import kl_diagonal_standard
 from kgpm.ops import kl_precision_standard
 from kgpm.ops import least_squares
 from kgpm.ops import least_squares_from_statistics
-from kgpm.ops import log_determinant
+from kgpm.ops import linear_posterior
 from kgpm.ops import make_seed
 from kgpm.ops import normal
 from kgpm.ops import pseudo_inverse
 from kgpm.ops import split_seed
+from kgpm.ops import times_pseudo_inverse
 from kgpm.ops import transpose
 from kgpm.ops import with_noise
 
 # Keeps exp(log_variance) and its inverse in float32's comfortable range.
 _LOG_VARIANCE_RANGE = (-10.0, 4.0)
+# Largest squared norm of A for a float32 factor of I + A A^T: a divergence is
+# then right to 1e-3 nats and a gradient to 3e-3 at K = 512, mostly to 1e-5.
+_LARGEST_IN_FLOAT32 = 1e5
 
 
 @keras.saving.register_keras_serializable(package="kgpm")
@@ -219,7 +222,11 @@ class PseudoInverseMemory(Memory):
     def address(self, codes: Any, memory: dict[str, Any]) -> Any:
         """`w = z M^+`: `[B, Q, C]` to `[B, Q, K]`."""
         codes = ops.cast(codes, self.compute_dtype)
-        return ops.matmul(codes, self.recall(memory)["inverse"])
+        if "inverse" in memory:
+            return ops.matmul(codes, memory["inverse"])
+        return times_pseudo_inverse(
+            codes, memory["mean"], self.solver, self.solver_iterations
+        )
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean read-out `z M^+ M`: `[B, Q, C]` to `[B, Q, C]`."""
@@ -359,7 +366,7 @@ class AddressPosterior(Configured, keras.layers.Layer):
             shared_noise=shared_noise or None,
         )
         super().__init__(**kwargs)
-        # A factor comes in float64 and stays there.
+        # A factor stays in the precision that it is taken in.
         self.autocast = False
         self.memory_size = memory_size
         self.observation_noise = observation_noise
@@ -384,59 +391,67 @@ class AddressPosterior(Configured, keras.layers.Layer):
     def call(
         self, codes: Any, memory_mean: Any, seed: Any, w_mean: Any = None
     ) -> Draw:
-        factor = None
-        if self.posterior == "analytic" or w_mean is None:
-            # Mean and covariance share a factorisation.
-            factor = self._precision_factor(memory_mean)
+        shape = (*ops.shape(codes)[:-1], self.memory_size)
+        noise = self._noise(shape, seed)
+
+        def draw(dtype: str) -> tuple:
+            return self._draw(codes, memory_mean, w_mean, noise, dtype)
+
+        if not is_large(memory_mean):
+            w, kl_w, log_ratio = draw("float64")
+        else:
+            w, kl_w, log_ratio = ops.cond(
+                self._suits_float32(memory_mean),
+                lambda: draw("float32"),
+                lambda: draw("float64"),
+            )
+        return Draw(w, {"kl_w": kl_w}, log_ratio)
+
+    def _draw(
+        self,
+        codes: Any,
+        memory_mean: Any,
+        w_mean: Any,
+        noise: Any,
+        dtype: str,
+    ) -> tuple:
+        """w, its divergence and log-ratio, by a factor in `dtype`."""
+        known = linear_posterior(
+            ops.cast(codes, dtype) / self.observation_noise,
+            ops.cast(memory_mean, dtype) / self.observation_noise,
+            ops.cast(noise, dtype),
+        )
         if w_mean is None:
-            w_mean = self._exact_mean(codes, memory_mean, factor)
-        noise = self._noise(ops.shape(w_mean), seed)
+            w_mean = ops.cast(known.mean, self.compute_dtype)
         if self.posterior == "analytic":
-            w, kl_w, log_q = self._analytic(w_mean, factor, noise)
+            kl_w = kl_precision_standard(
+                ops.cast(w_mean, dtype), known.log_precision, known.trace
+            )
+            kl_w = ops.cast(kl_w, w_mean.dtype)
+            half_log = ops.cast(0.5 * known.log_precision, w_mean.dtype)
+            half_square = 0.5 * ops.sum(ops.square(noise), axis=-1)
+            log_q = half_log[..., None] - half_square
+            w = w_mean + ops.cast(known.spread, w_mean.dtype)
         else:
             log_variance = ops.clip(self.w_log_variance, *_LOG_VARIANCE_RANGE)
             w = w_mean + ops.exp(0.5 * log_variance) * noise
             kl_w = kl_diagonal_standard(w_mean, log_variance)
             log_q = -0.5 * ops.sum(ops.square(noise) + log_variance, axis=-1)
         # The constants -K/2 ln(2 pi) of both densities cancel.
-        log_ratio = -0.5 * ops.sum(ops.square(w), axis=-1) - log_q
-        return Draw(w, {"kl_w": kl_w}, log_ratio)
+        return w, kl_w, -0.5 * ops.sum(ops.square(w), axis=-1) - log_q
+
+    def _suits_float32(self, memory_mean: Any) -> Any:
+        """Whether `I + M M^T / s^2` of all episodes keeps digits in float32.
+
+        Where T = K the rows of M may be very long. Mean and covariance then
+        lose digits; the divergence is that of what is drawn either way.
+        """
+        squares = ops.sum(ops.square(memory_mean), axis=(-2, -1))
+        largest = ops.max(squares) / self.observation_noise**2
+        return largest < _LARGEST_IN_FLOAT32
 
     def _noise(self, shape: tuple, seed: Any) -> Any:
         if self.shared_noise:
             single = normal((), seed, self.compute_dtype)
             return ops.broadcast_to(single, shape)
         return normal(shape, seed, self.compute_dtype)
-
-    def _precision_factor(self, memory_mean: Any) -> Any:
-        """Cholesky factor L of `I + M M^T / s^2`, `[B, K, K]`, float64."""
-        # In float64: where T = K, M M^T spans more than float32's digits.
-        memory_mean = ops.cast(memory_mean, "float64")
-        gram = ops.matmul(memory_mean, transpose(memory_mean))
-        precision = add_diagonal(gram / self.observation_noise**2, 1.0)
-        return ops.cholesky(precision)
-
-    def _exact_mean(self, codes: Any, memory_mean: Any, factor: Any) -> Any:
-        right = ops.matmul(
-            ops.cast(memory_mean, "float64"),
-            transpose(ops.cast(codes, "float64")),
-        )
-        address = transpose(cholesky_solve(factor, right))
-        return ops.cast(address / self.observation_noise**2, self.compute_dtype)
-
-    def _analytic(self, w_mean: Any, factor: Any, noise: Any) -> tuple:
-        """Covariance (L L^T)^-1 with the factor L of the precision."""
-        # L^-T noise has covariance (L L^T)^-1.
-        spread = ops.solve_triangular(
-            transpose(factor),
-            transpose(ops.cast(noise, "float64")),
-            lower=False,
-        )
-        half_log_precision = ops.cast(
-            0.5 * log_determinant(factor), w_mean.dtype
-        )
-        half_square = 0.5 * ops.sum(ops.square(noise), axis=-1)
-        log_q = half_log_precision[..., None] - half_square
-        kl_w = kl_precision_standard(ops.cast(w_mean, "float64"), factor)
-        w = w_mean + ops.cast(transpose(spread), w_mean.dtype)
-        return w, ops.cast(kl_w, w_mean.dtype), log_q

@@ -16,6 +16,7 @@ from kgpm.ops import make_seed
 from kgpm.ops import normal
 from kgpm.ops import pseudo_inverse
 from kgpm.ops import split_seed
+from kgpm.ops import times_pseudo_inverse
 from kgpm.ops import with_noise
 
 
@@ -126,7 +127,9 @@ class SequentialMemory(MatrixNormalMemory):
     def address(self, codes: Any, memory: dict[str, Any]) -> Any:
         """`w = z R^+`: `[B, Q, C]` to `[B, Q, K]`."""
         codes = ops.cast(codes, self.compute_dtype)
-        return ops.matmul(codes, self.recall(memory)["inverse"])
+        if "inverse" in memory:
+            return ops.matmul(codes, memory["inverse"])
+        return times_pseudo_inverse(codes, memory["mean"])
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean read-out `z R^+ R`: `[B, Q, C]` to `[B, Q, C]`."""
