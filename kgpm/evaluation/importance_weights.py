@@ -155,10 +155,11 @@ def _log_sum(
         indices = step * at_once + ops.arange(at_once)
         log_weights = _log_weights(model, images, draw, indices, seed)
         # The last pass may have more places than there are samples left.
-        exist = ops.reshape(indices < number, (-1, 1, 1))
+        leading = [1] * (len(log_weights.shape) - 1)
+        exist = ops.reshape(indices < number, (-1, *leading))
         log_weights = ops.where(exist, log_weights, _EMPTY)
         if advance is not None:
-            decoded = at_once * math.prod(images.shape[:2])
+            decoded = at_once * math.prod(images.shape[:-3])
             tf.py_function(lambda: advance(decoded), [], [])
         return ops.logaddexp(total, ops.logsumexp(log_weights, axis=0))
 
