@@ -9,6 +9,7 @@ from kgpm.ops.gaussian import add_diagonal
 from kgpm.ops.gaussian import cholesky_solve
 from kgpm.ops.gaussian import class_predictive
 from kgpm.ops.gaussian import kl_diagonal
+from kgpm.ops.gaussian import kl_diagonal_pairs
 from kgpm.ops.gaussian import kl_diagonal_standard
 from kgpm.ops.gaussian import kl_matrix_normal
 from kgpm.ops.gaussian import kl_precision_standard
@@ -26,6 +27,8 @@ from kgpm.ops.kernels import choose_kernels
 from kgpm.ops.kernels import written_for_cpu
 from kgpm.ops.linear_posterior import LinearPosterior
 from kgpm.ops.linear_posterior import linear_posterior
+from kgpm.ops.parts import in_parts
+from kgpm.ops.parts import part_size
 from kgpm.ops.pseudo_inverse import DEFAULT_ITERATIONS
 from kgpm.ops.pseudo_inverse import SOLVERS
 from kgpm.ops.pseudo_inverse import check_solver
@@ -46,10 +49,14 @@ from kgpm.ops.replicas import sum_of_earlier_replicas
 from kgpm.ops.replicas import sum_over_replicas
 from kgpm.ops.ridge import gram_cholesky
 from kgpm.ops.ridge import is_large
+from kgpm.ops.slots import FEW_SLOTS
 from kgpm.ops.slots import IMPOSSIBLE
+from kgpm.ops.slots import add_to_slots
 from kgpm.ops.slots import fill_slots
+from kgpm.ops.slots import nearest_slots
 from kgpm.ops.slots import slot_exponents
 from kgpm.ops.slots import slot_log_shares
+from kgpm.ops.slots import slot_sums
 from kgpm.ops.slots import square_distances
 from kgpm.ops.temporal_shift import temporal_shift
 from kgpm.ops.vimco import VIMCO_BASELINES
@@ -60,6 +67,7 @@ from kgpm.ops.windows import share_inside
 
 __all__ = [
     "DEFAULT_ITERATIONS",
+    "FEW_SLOTS",
     "IMPOSSIBLE",
     "KERNELS",
     "KL_MEMORY",
@@ -67,6 +75,7 @@ __all__ = [
     "SOLVERS",
     "VIMCO_BASELINES",
     "add_diagonal",
+    "add_to_slots",
     "batch_write",
     "bounded_windows",
     "categorical",
@@ -80,9 +89,11 @@ __all__ = [
     "gram_cholesky",
     "gumbel",
     "importance_weighted_bound",
+    "in_parts",
     "is_large",
     "kalman_write",
     "kl_diagonal",
+    "kl_diagonal_pairs",
     "kl_diagonal_standard",
     "kl_matrix_normal",
     "kl_precision_standard",
@@ -94,8 +105,10 @@ __all__ = [
     "make_seed",
     "nelbo",
     "nelbo_full",
+    "nearest_slots",
     "normal",
     "of_the_first_replica",
+    "part_size",
     "pseudo_inverse",
     "read_windows",
     "ridge_address",
@@ -104,6 +117,7 @@ __all__ = [
     "share_inside",
     "slot_exponents",
     "slot_log_shares",
+    "slot_sums",
     "split_seed",
     "square_distances",
     "sum_of_earlier_replicas",

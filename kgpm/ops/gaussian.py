@@ -80,6 +80,39 @@ def kl_diagonal(
     return 0.5 * ops.sum(terms, axis=-1)
 
 
+def kl_diagonal_pairs(
+    mean: Any, log_variance: Any, prior_mean: Any, prior_log_variance: Any
+) -> Any:
+    """KL of each of Q diagonal Gaussians from each of K others.
+
+    By products, in float64 because a square of a difference is a difference of
+    squares there.
+
+    Args:
+        mean: `[..., Q, L]`.
+        log_variance: `[..., Q, L]`.
+        prior_mean: `[..., K, L]`.
+        prior_log_variance: `[..., K, L]`.
+
+    Returns:
+        `[..., Q, K]`, in the dtype of `mean`.
+    """
+    dtype = mean.dtype
+    mean, log_variance, prior_mean, prior_log_variance = (
+        ops.cast(value, "float64")
+        for value in (mean, log_variance, prior_mean, prior_log_variance)
+    )
+    precision = ops.exp(-prior_log_variance)
+    scaled = prior_mean * precision
+    across = ops.matmul(
+        ops.exp(log_variance) + ops.square(mean), transpose(precision)
+    ) - 2.0 * ops.matmul(mean, transpose(scaled))
+    of_prior = ops.sum(prior_mean * scaled + prior_log_variance - 1.0, axis=-1)
+    of_posterior = ops.sum(log_variance, axis=-1)[..., None]
+    divergence = across + of_prior[..., None, :] - of_posterior
+    return ops.cast(0.5 * divergence, dtype)
+
+
 def class_predictive(
     number: Any,
     centre: Any,

@@ -1,5 +1,7 @@
 """Reads of a memory of slots: exact sums, densities and Monte Carlo."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,10 @@ from scipy import special
 
 from kgpm import UserError
 from kgpm.layers import SlotMemory
+from kgpm.layers.memories import categorical_read
+from kgpm.layers.memories import slot
+from kgpm.ops import parts
+from kgpm.ops import slots
 from tests.layers.layer_checks import noise
 
 tfd = tfp.distributions
@@ -362,3 +368,66 @@ def test_how_many_numbers_a_memory_holds():
 def test_bad_arguments(options, message):
     with pytest.raises(UserError, match=message):
         SlotMemory(**{"memory_size": 3, "code_size": 5, **options})
+
+
+def use_parts(monkeypatch, largest):
+    for module in (slot, categorical_read, slots):
+        monkeypatch.setattr(module, "FEW_SLOTS", 0)
+    monkeypatch.setattr(parts, "LARGEST_PART", largest)
+
+
+# One episode and one query at a time, or two of four queries.
+@pytest.mark.parametrize("largest", [1, 8, 2**23])
+@pytest.mark.parametrize("read", HIDDEN)
+def test_reads_in_parts_are_those_of_the_whole(read, largest, monkeypatch):
+    layer, memory = make(read), memory_of()
+    codes = tf.constant(noise(2, 4, 5))
+
+    def values():
+        draw = layer.sample(codes, memory, seed=1)
+        return (
+            layer.read(codes, memory),
+            layer.latent_energy(codes, memory),
+            *draw.kl.values(),
+        )
+
+    whole = values()
+    use_parts(monkeypatch, largest)
+    for value, expected in zip(values(), whole, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("read", HIDDEN)
+def test_draws_of_parts_are_of_their_own(read, monkeypatch):
+    """And their weights average to p(x | M) as those of the whole do."""
+    layer, count = make(read), 64
+    memory = {
+        name: tf.repeat(value[1:], 2, axis=0)
+        for name, value in memory_of().items()
+    }
+    use_parts(monkeypatch, 24)
+    codes = tf.constant(np.tile(noise(1, 1, 5), (2, count, 1)))
+    draw = layer.sample(codes, memory, seed=1)
+    assert len(np.unique(draw.latents[..., 0])) == 2 * count
+    # E_q[ln p(h) - ln q(h)] is minus the divergence.
+    deviation = draw.log_ratio + sum(draw.kl.values())
+    error = np.std(deviation, axis=1) / np.sqrt(count)
+    assert np.all(np.abs(np.mean(deviation, axis=1)) < 4.5 * error)
+
+
+@pytest.mark.parametrize("read", HIDDEN)
+def test_a_mean_read_of_many_slots_is_numpys(read):
+    size, filled = 20_000, 15_000
+    layer = SlotMemory(size, 6, 0.3, read, **HIDDEN[read])
+    layer.build()
+    codes = noise(1, filled, 6)
+    memory = layer.write(codes)
+    queries = codes[:, :500] + 0.1 * noise(1, 500, 6)[:, ::-1]
+    squares = np.square(queries[0, :, None] - codes[0]).sum(-1)
+    weights = special.softmax(-squares / (2 * 0.3**2), axis=-1)
+    if read == "softmax":
+        address = math.exp(layer.reading.log_beta + layer.reading.log_gamma)
+        weights = special.softmax(address * weights, axis=-1)
+    np.testing.assert_allclose(
+        layer.read(queries, memory)[0], weights @ codes[0], atol=1e-4
+    )

@@ -63,6 +63,26 @@ def test_kl_diagonal():
     np.testing.assert_allclose(result, expected, rtol=1e-12)
 
 
+def test_kl_diagonal_pairs():
+    rng = np.random.default_rng(7)
+    mean, log_variance = rng.normal(size=(2, 2, 3, 4))
+    other, other_log_variance = rng.normal(size=(2, 2, 5, 4))
+    # Nearer to each other than float32's digits of their squares.
+    result = ops.kl_diagonal_pairs(
+        *map(tf.constant, (mean + 1e4, log_variance)),
+        *map(tf.constant, (other + 1e4, other_log_variance)),
+    )
+    for q in range(3):
+        for k in range(5):
+            expected = ops.kl_diagonal(
+                mean[:, q],
+                log_variance[:, q],
+                other[:, k],
+                other_log_variance[:, k],
+            )
+            np.testing.assert_allclose(result[:, q, k], expected, rtol=1e-6)
+
+
 def test_kl_precision_standard():
     rng = np.random.default_rng(3)
     mean = rng.normal(size=(2, 3, 4))

@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 
 from kgpm import ops
+from kgpm.ops import parts
+from kgpm.ops import slots
 
 RNG = np.random.default_rng(4)
 
@@ -163,3 +165,82 @@ def test_the_means_have_gradients():
     np.testing.assert_allclose(
         tape.gradient(loss, vectors), np.ones((1, 7, 3)), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("largest", [1, 50, 2**23])
+def test_nearest_slots_are_numpys(largest, monkeypatch):
+    """Whether taken at once or in parts."""
+    monkeypatch.setattr(slots, "FEW_SLOTS", 0)
+    monkeypatch.setattr(parts, "LARGEST_PART", largest)
+    vectors, mean = RNG.normal(size=(2, 9, 3)), RNG.normal(size=(2, 5, 3))
+    filled = np.array([[True, False, True, True, True], [False] * 5])
+    index, squares = ops.nearest_slots(
+        *map(tf.constant, (vectors, mean, filled))
+    )
+    expected = np.square(vectors[:, :, None] - mean[:, None]).sum(-1)
+    expected[:, :, 1] = np.inf
+    np.testing.assert_array_equal(index[0], expected[0].argmin(-1))
+    np.testing.assert_allclose(squares[0], expected[0].min(-1), rtol=1e-9)
+    assert not np.any(index[1]) and np.all(np.isinf(squares[1]))
+
+
+def test_slot_sums():
+    vectors, weights = RNG.normal(size=(2, 9, 3)), RNG.uniform(size=(2, 9))
+    slot = RNG.integers(0, 4, size=(2, 9))
+    total, number = ops.slot_sums(
+        *map(tf.constant, (vectors, weights, slot)), 4
+    )
+    for b in range(2):
+        for k in range(4):
+            here = slot[b] == k
+            np.testing.assert_allclose(number[b, k], weights[b][here].sum())
+            np.testing.assert_allclose(
+                total[b, k], weights[b][here] @ vectors[b][here], atol=1e-12
+            )
+
+
+def test_added_vectors_take_empty_slots_or_equal_ones():
+    vectors = RNG.normal(size=(1, 6, 3))
+    vectors[:, 3] = vectors[:, 1] * (1.0 + 1e-8)
+    mean, count = (
+        RNG.normal(size=(1, 7, 3)),
+        np.array([[1, 0, 2, 0, 1, 0, 0.0]]),
+    )
+    vectors[:, 5] = mean[:, 2]
+    weights = np.array([[1.0, 1.0, 0.0, 1.0, 1.0, 1.0]])
+    result, number = ops.add_to_slots(
+        *map(tf.constant, (vectors, weights, mean, count)), 3
+    )
+    np.testing.assert_allclose(number, [[1, 1, 3, 2, 1, 1, 0]])
+    # In their order, the absent one aside.
+    expected = mean.copy()
+    expected[:, [1, 3, 5]] = vectors[:, [0, 1, 4]]
+    expected[:, 6] = 0.0
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_an_episode_without_room_shares_its_slots_alone():
+    vectors, mean = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(2, 4, 4))
+    count = np.array([[2.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
+    mean = mean * (count[..., None] > 0.0)
+    weights = np.ones((2, 3))
+    result, number = ops.add_to_slots(
+        *map(tf.constant, (vectors, weights, mean, count)), 3
+    )
+    np.testing.assert_allclose(number[0], [2.0, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(result[0, 1:], vectors[0])
+    together = fill(
+        np.concatenate([mean, vectors], axis=1)[1:],
+        np.concatenate([count, weights], axis=1)[1:],
+    )
+    np.testing.assert_allclose(result[1], together[0][0], atol=1e-12)
+    np.testing.assert_allclose(number[1], together[1][0], atol=1e-12)
+
+
+def test_many_vectors_share_slots_as_few_do(monkeypatch):
+    vectors = RNG.normal(size=(2, 30, 5)).astype("float32")
+    whole = fill(vectors)
+    monkeypatch.setattr(slots, "FEW_SLOTS", 0)
+    monkeypatch.setattr(parts, "LARGEST_PART", 50)
+    for value, expected in zip(fill(vectors), whole, strict=True):
+        np.testing.assert_allclose(value, expected, atol=1e-6)

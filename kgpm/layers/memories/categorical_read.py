@@ -14,12 +14,16 @@ from kgpm.layers.memories.memory import Draw
 from kgpm.layers.networks.gaussian_head import LEAST_PRIOR_SCALE
 from kgpm.layers.networks.gaussian_head import DiagonalGaussian
 from kgpm.layers.networks.gaussian_head import GaussianHead
+from kgpm.ops import FEW_SLOTS
 from kgpm.ops import categorical
 from kgpm.ops import class_predictive
+from kgpm.ops import in_parts
 from kgpm.ops import kl_diagonal
+from kgpm.ops import kl_diagonal_pairs
 from kgpm.ops import log_density_diagonal
 from kgpm.ops import make_seed
 from kgpm.ops import normal
+from kgpm.ops import part_size
 from kgpm.ops import slot_exponents
 from kgpm.ops import slot_log_shares
 from kgpm.ops import split_seed
@@ -159,13 +163,9 @@ class CategoricalRead(Configured, keras.layers.Layer):
     def addresses(self, codes: Any, memory: dict[str, Any]) -> Addresses:
         """What is known of all addresses before one of them is drawn."""
         count = _per_query(memory)
-        posterior, priors = self.posterior(codes), self._priors(memory)
-        likeness = kl_diagonal(
-            posterior.mean[:, :, None],
-            posterior.log_variance[:, :, None],
-            priors.mean,
-            priors.log_variance,
-        )
+        priors = self.prepare(memory)["priors"]
+        posterior = self.posterior(codes)
+        likeness = _divergences(posterior, priors)
         divergence = ops.concatenate(
             [ops.zeros_like(likeness[..., 1:]), likeness], axis=-1
         )
@@ -185,6 +185,12 @@ class CategoricalRead(Configured, keras.layers.Layer):
             posterior,
             priors,
         )
+
+    def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
+        """A memory with p(u | a), `"priors"`, which all of its draws share."""
+        if "priors" in memory:
+            return memory
+        return {**memory, "priors": self._priors(memory)}
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """The mean of what is stored, as if the query were a damaged copy.
@@ -282,13 +288,28 @@ class CategoricalRead(Configured, keras.layers.Layer):
         )
         own = self.posterior(memory["mean"]).mean
         scaled = own * ops.exp(-0.5 * within)
-        squares = square_distances(scaled, scaled)
-        nearness = ops.exp(-ops.exp(self.log_sharpness) * squares)
+        sharpness = ops.exp(self.log_sharpness)
+        count = _per_query(memory)
+
+        def nearness(rows: Any) -> Any:
+            return ops.exp(-sharpness * square_distances(rows, scaled))
+
+        def classes(rows: Any, _: Any) -> tuple:
+            members = nearness(rows) * count
+            return ops.matmul(members, own), ops.sum(members, -1, keepdims=True)
+
         # Members of the class of slot k, and how many.
-        members = nearness[:, None] * _per_query(memory)[..., None, :]
-        number = ops.sum(members, axis=-1)[..., None]
-        centre = ops.matmul(members, own[:, None])
-        centre = centre / ops.maximum(number, 1e-12)
+        if len(memory["count"].shape) == 3:
+            members = nearness(scaled)[:, None] * count[..., None, :]
+            number = ops.sum(members, axis=-1)[..., None]
+            total = ops.matmul(members, own[:, None])
+        else:
+            size = self.memory_size
+            if size > FEW_SLOTS:
+                size = part_size(size, ops.shape(own)[0])
+            total, number = in_parts(classes, scaled, size, axis=1)
+            total, number = total[:, None], number[:, None]
+        centre = total / ops.maximum(number, 1e-12)
         # "New" is a class of which nothing is at hand.
         return DiagonalGaussian(
             *class_predictive(
@@ -302,14 +323,14 @@ class CategoricalRead(Configured, keras.layers.Layer):
 
     def _pick(self, values: Any, address: Any) -> Any:
         """Vectors at addresses `[B, N]`; `values` `[B, 1 or N, K + 1, C]`."""
-        slot = self._slot_of(address)[..., None, None]
+        slot = self._slot_of(address)[..., None]
 
         def pick(value: Any) -> Any:
-            shape = (*ops.shape(address), *ops.shape(value)[2:])
-            value = ops.broadcast_to(value, shape)
-            return ops.take_along_axis(value, slot, axis=2)[:, :, 0]
+            if value.shape[1] == 1:
+                return ops.take_along_axis(value[:, 0], slot, axis=1)
+            return ops.take_along_axis(value, slot[..., None], axis=2)[:, :, 0]
 
-        return keras.tree.map_structure(pick, values)
+        return DiagonalGaussian(*map(pick, values))
 
     def _slot_of(self, address: Any) -> Any:
         """The entry `0..K` that an address `0..2K` is about."""
@@ -351,6 +372,16 @@ def _per_query(memory: dict[str, Any]) -> Any:
     """Counts of slots as each query sees them, `[B, 1 or Q, K]`."""
     count = memory["count"]
     return count[:, None] if len(count.shape) == 2 else count
+
+
+def _divergences(posterior: DiagonalGaussian, priors: DiagonalGaussian) -> Any:
+    """KL of q(u | x) from each p(u | a), `[B, Q, K + 1]`."""
+    if priors.mean.shape[1] == 1:
+        # Products, where otherwise all pairs would be laid out.
+        shared = (value[:, 0] for value in priors)
+        return kl_diagonal_pairs(*posterior, *shared)
+    mean, log_variance = (value[:, :, None] for value in posterior)
+    return kl_diagonal(mean, log_variance, *priors)
 
 
 def _with_nothing(values: Any) -> Any:

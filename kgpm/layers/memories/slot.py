@@ -1,5 +1,6 @@
 """A memory of slots, each of which holds a code, or the mean of some."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,9 +14,14 @@ from kgpm.layers.memories.categorical_read import CategoricalRead
 from kgpm.layers.memories.memory import Draw
 from kgpm.layers.memories.memory import Memory
 from kgpm.layers.memories.softmax_read import SoftmaxRead
+from kgpm.ops import FEW_SLOTS
+from kgpm.ops import add_to_slots
 from kgpm.ops import fill_slots
-from kgpm.ops import square_distances
-from kgpm.ops import transpose
+from kgpm.ops import fold_in
+from kgpm.ops import in_parts
+from kgpm.ops import nearest_slots
+from kgpm.ops import part_size
+from kgpm.ops import slot_sums
 from kgpm.ops import with_noise
 
 # Lloyd steps of a write whose codes must share slots.
@@ -157,13 +163,12 @@ class SlotMemory(Memory):
         Returns:
             The memory with `"count"` `[B, T, K]`, for reading these codes.
         """
-        squares = square_distances(codes, memory["mean"])
-        count = memory["count"][:, None]
+        count = memory["count"]
         # An empty slot is at the origin, and no code is in it.
-        squares = ops.where(count > 0.0, squares, float("inf"))
-        own = ops.one_hot(ops.argmin(squares, axis=-1), self.memory_size)
+        slot, _ = nearest_slots(codes, memory["mean"], count > 0.0)
+        own = ops.one_hot(slot, self.memory_size)
         own = ops.cast(own, self.compute_dtype)
-        return {**memory, "count": ops.maximum(count - own, 0.0)}
+        return {**memory, "count": ops.maximum(count[:, None] - own, 0.0)}
 
     def leaves_out_exactly(self, num_codes: Any) -> bool:
         """While there is a slot for each."""
@@ -171,7 +176,11 @@ class SlotMemory(Memory):
 
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """Mean read-out: `[B, Q, C]` to `[B, Q, C]`."""
-        return self.reading.read(ops.cast(codes, self.compute_dtype), memory)
+        return self._in_parts(
+            lambda codes, memory, _: self.reading.read(codes, memory),
+            codes,
+            memory,
+        )
 
     def sample(
         self,
@@ -182,8 +191,9 @@ class SlotMemory(Memory):
         weights: Any = None,
     ) -> Draw:
         """Draws read-outs as the bound needs them; see the read's `sample`."""
-        codes = ops.cast(codes, self.compute_dtype)
-        return self.reading.sample(codes, memory, seed)
+        return self._in_parts(
+            self.reading.sample, codes, memory, seed, self.reading.prepare
+        )
 
     def sample_prior(
         self, memory: dict[str, Any], num_samples: int, seed: Any
@@ -193,7 +203,11 @@ class SlotMemory(Memory):
 
     def latent_energy(self, codes: Any, memory: dict[str, Any]) -> Any:
         """What a mean read adds to the energy, `[B, Q]`; see the read's."""
-        return self.reading.latent_energy(codes, memory)
+        return self._in_parts(
+            lambda codes, memory, _: self.reading.latent_energy(codes, memory),
+            codes,
+            memory,
+        )
 
     def accumulate(
         self, codes: Any, statistics: Any = None, weights: Any = None
@@ -215,14 +229,12 @@ class SlotMemory(Memory):
             The statistics of all.
         """
         codes = ops.cast(codes, "float64")
-        if weights is None:
-            weights = ops.ones(ops.shape(codes)[:2])
-        weights = ops.cast(weights, "float64")
-        if statistics is not None:
-            count, mean = _count_and_mean(statistics)
-            codes = ops.concatenate([mean, codes], axis=1)
-            weights = ops.concatenate([count, weights], axis=1)
-        mean, count = fill_slots(codes, weights, self.memory_size, _WRITE_STEPS)
+        weights = ops.cast(self.weights_of(codes, weights), "float64")
+        if statistics is None:
+            shape = (ops.shape(codes)[0], *self.statistics_shape)
+            statistics = ops.zeros(shape, "float64")
+        count, mean = _count_and_mean(statistics)
+        mean, count = add_to_slots(codes, weights, mean, count, _WRITE_STEPS)
         return _statistics(count, count[..., None] * mean)
 
     def remove(self, codes: Any, statistics: Any, weights: Any = None) -> Any:
@@ -240,15 +252,12 @@ class SlotMemory(Memory):
         """
         codes = ops.cast(codes, "float64")
         count, mean = _count_and_mean(statistics)
-        squares = square_distances(codes, mean)
-        squares = ops.where(count[:, None] > 0.0, squares, float("inf"))
-        place = ops.one_hot(ops.argmin(squares, axis=-1), self.memory_size)
-        place = ops.cast(place, "float64")
-        if weights is not None:
-            place = place * ops.cast(weights, "float64")[..., None]
-        total = statistics[..., 1:] - ops.matmul(transpose(place), codes)
+        weights = ops.cast(self.weights_of(codes, weights), "float64")
+        slot, _ = nearest_slots(codes, mean, count > 0.0)
+        total, number = slot_sums(codes, weights, slot, self.memory_size)
+        total = statistics[..., 1:] - total
         # Half a code is none: it is what rounding leaves.
-        left = count - ops.sum(place, axis=1)
+        left = count - number
         left = ops.where(left > 0.5, left, 0.0)
         return _statistics(left, ops.where(left[..., None] > 0.0, total, 0.0))
 
@@ -259,6 +268,47 @@ class SlotMemory(Memory):
             "mean": ops.cast(mean, self.compute_dtype),
             "count": ops.cast(count, self.compute_dtype),
         }
+
+    def _in_parts(
+        self,
+        function: Callable,
+        codes: Any,
+        memory: dict[str, Any],
+        seed: Any = None,
+        prepare: Callable | None = None,
+    ) -> Any:
+        """`function(codes, memory, seed)`, of many slots in bounded memory.
+
+        A part has some episodes, and some queries of these. What is drawn is
+        another draw than that of all at once.
+
+        Args:
+            function: what is returned for `[B, Q, C]` has axes `[B, Q]`.
+            codes: `[B, Q, C]`.
+            memory: of a write.
+            seed: of what is drawn.
+            prepare: what the function needs of a memory, once for all queries.
+        """
+        codes = ops.cast(codes, self.compute_dtype)
+        # Counts of each query on its own are for few slots: see `addresses`.
+        if self.memory_size <= FEW_SLOTS or len(memory["count"].shape) == 3:
+            return function(codes, memory, seed)
+        episodes = part_size(self.memory_size, self.code_size)
+
+        def of_episodes(part: Any, number: Any) -> Any:
+            codes, memory = part
+            if prepare is not None:
+                memory = prepare(memory)
+            queries = part_size(self.memory_size, ops.shape(codes)[0])
+            begun = None if seed is None else fold_in(seed, number)
+
+            def of_queries(codes: Any, number: Any) -> Any:
+                own = None if begun is None else fold_in(begun, number)
+                return function(codes, memory, own)
+
+            return in_parts(of_queries, codes, queries, axis=1)
+
+        return in_parts(of_episodes, (codes, memory), episodes)
 
 
 def _statistics(count: Any, total: Any) -> Any:

@@ -85,6 +85,10 @@ class SoftmaxRead(Configured, keras.layers.Layer):
             setattr(self, name, weight)
         self.built = True
 
+    def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
+        """A memory with what its draws share: as it is."""
+        return memory
+
     def read(self, codes: Any, memory: dict[str, Any]) -> Any:
         """The code at the mean address: `[B, Q, C]` to `[B, Q, C]`."""
         return self._mix(self._posterior(codes, memory)[0], memory)
