@@ -291,6 +291,19 @@ def test_help_loads_no_tensorflow():
 
 
 @pytest.mark.slow
+def test_programs_do_without_what_keras_only_may_use():
+    """It can be imported afterwards, as data sets and figures do."""
+    done = run_python(
+        "-c",
+        "import sys; from kgpm.cli import quiet; quiet.import_tensorflow();"
+        "names = {'matplotlib.pyplot', 'pandas', 'sklearn'};"
+        "assert not names & set(sys.modules), names & set(sys.modules);"
+        "import matplotlib.pyplot, pandas, sklearn.datasets",
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 def test_binary_images_train_without_tensorflow_probability():
     """Which takes half a second to import."""
     done = run_python(

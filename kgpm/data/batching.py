@@ -197,16 +197,24 @@ def _build(
                 return order.draw(fold_in(fold_in(base_seed, _ORDER), epoch))
             return order.draw(make_seed(SPLIT_SEED))
 
+        # Autograph would find nothing to convert, and takes a while to look.
+        @tf.autograph.experimental.do_not_convert
         def batches_of(epoch: tf.Tensor) -> tf.data.Dataset:
             pixel_epoch = epoch if shuffle else tf.zeros_like(epoch)
             pixel_seed = fold_in(fold_in(base_seed, _PIXELS), pixel_epoch)
+
+            @tf.autograph.experimental.do_not_convert
+            def with_seed(index: tf.Tensor, chosen: tf.Tensor) -> tuple:
+                return fold_in(pixel_seed, index), chosen
+
             return (
                 tf.data.Dataset.from_tensor_slices(order_of(epoch))
                 .batch(batch_size)
                 .enumerate()
-                .map(lambda index, chosen: (fold_in(pixel_seed, index), chosen))
+                .map(with_seed)
             )
 
+        @tf.autograph.experimental.do_not_convert
         def gather(pixel_seed: tf.Tensor, chosen: tf.Tensor) -> dict:
             batch = gather_pixels(
                 images, chosen, pixel_seed if image_set.dynamic else None

@@ -241,8 +241,9 @@ def _write_text(canvas: np.ndarray, labels: Sequence[tuple]) -> np.ndarray:
     agg.draw()
     # The size of the canvas is rounded, so it may differ by one pixel.
     text = np.asarray(agg.buffer_rgba())[:height, :width]
-    ink = text[..., 3:].astype("float32") / 255
-    over = canvas[: text.shape[0], : text.shape[1]]
-    mixed = over * (1 - ink) + text[..., :3] * ink
-    over[:] = np.rint(mixed).astype(np.uint8)
+    # Little of a sheet is text: only there colours are mixed.
+    inked = np.nonzero(text[..., 3])
+    ink = text[inked][:, 3:].astype("float32") / 255
+    mixed = canvas[inked] * (1 - ink) + text[inked][:, :3] * ink
+    canvas[inked] = np.rint(mixed).astype(np.uint8)
     return canvas

@@ -8,12 +8,16 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing import event_accumulator
 
+from kgpm import ops
 from kgpm.data import make_corruption
 from kgpm.errors import UserError
 from kgpm.models import GPM
 from kgpm.training.callbacks.image_logger import ImageLogger
 from kgpm.training.callbacks.memory_projector import MemoryProjector
 from tests.models.conftest import make
+from tests.models.conftest import memory_of
+from tests.models.conftest import three_episodes
+from tests.models.conftest import untouched
 
 CORRUPT = make_corruption("salt_and_pepper", 0.2, binary=True)
 
@@ -71,6 +75,43 @@ def test_pictures_of_the_epochs_asked_for(trained):
         cell = 8 * 9
         rows = {"denoising": 2, "generation": 2, "reconstructions": 2}[tag]
         assert rows * cell < picture.shape[0] < (rows + 1) * cell
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gpm", "kpp", "memory_vae"])
+def test_pictures_are_what_the_model_reads(name, tmp_path, monkeypatch):
+    """As its own methods read, denoise and generate."""
+    drawn = []
+    monkeypatch.setattr(
+        "kgpm.pictures.drawing.draw_sheet",
+        lambda rows, **_: drawn.append(rows) or np.zeros((9, 9, 3), "uint8"),
+    )
+    model = untouched(name)
+    model.compile("adam")
+    images = three_episodes()[:1]
+    callback = ImageLogger(
+        tmp_path, images[0], CORRUPT, num_steps=3, num_rows=2, seed=5
+    )
+    callback.set_model(model)
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
+    corrupt_seed, seed = ops.split_seed(5, 2)
+    memory = memory_of(model, images, seed=seed)
+    queries = CORRUPT(images[:, :2], corrupt_seed)
+    denoised = model.denoise(queries, memory, 3)[0]
+    read = model.read(images, memory)[0]
+    assert len(drawn) == 2 + model.memory.has_prior
+    reconstructions, denoising, *generation = drawn
+    np.testing.assert_allclose(reconstructions[1], read, atol=1e-5)
+    for row in (0, 1):
+        np.testing.assert_allclose(denoising[row][0], images[0, row])
+        np.testing.assert_allclose(denoising[row][1], queries[0, row])
+        np.testing.assert_allclose(
+            denoising[row][2:], denoised[:, row], atol=1e-5
+        )
+    for rows in generation:
+        samples = model.generate(memory, 2, 3, seed)[0]
+        np.testing.assert_allclose(rows[1][:-1], samples[:, 1], atol=1e-5)
 
 
 @pytest.mark.slow

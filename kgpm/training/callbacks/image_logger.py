@@ -76,32 +76,33 @@ class ImageLogger(keras.callbacks.Callback):
         self._queries = corrupt(self._images[:, :num_rows], corrupt_seed)
         self._epoch = self._written = 0
         self._writer: Any = None
-        self._compute: Any = None
+        self._begin: Any = None
+        self._reads: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        model = self.model
+        model, threshold = self.model, self._threshold
 
-        def compute(images: Any, queries: Any, seed: Any) -> tuple:
+        def begin(images: Any, seed: Any) -> tuple:
+            """The memory, what is read, the first samples, diagnostics."""
             codes, memory = model.encode(images), None
             if model.memory.stores:
                 memory = model.memory.write(codes, seed=seed)
-            options = {
-                "num_steps": self._num_steps,
-                "threshold": self._threshold,
-            }
-            parts = {
-                "read": model.read(images, memory),
-                "denoised": model.denoise(queries, memory, **options),
-            }
+            latents = model.mean_latents(codes, model.memory.recall(memory))
+            read = model.likelihood.mean(model.decode(latents))
+            first = None
             if model.memory.has_prior:
-                parts["generated"] = model.generate(
-                    memory, num_samples=self._num_rows, seed=seed, **options
-                )
-            return parts, model.memory.diagnostics(codes, memory)
+                first = model.generate(
+                    memory, self._num_rows, 1, seed, threshold
+                )[:, 0]
+            return memory, read, first, model.memory.diagnostics(codes, memory)
 
-        # What autograph would look for is not in a model, and to look takes
-        # longer than an epoch of a small one.
-        self._compute = tf.function(compute, autograph=False)
+        def reads(images: Any, memory: Any) -> Any:
+            return model.denoise(images, memory, self._num_steps, threshold)
+
+        # Queries and samples are read by one and the same function, and
+        # autograph would find nothing: to trace takes longer than to draw.
+        self._begin = tf.function(begin, autograph=False)
+        self._reads = tf.function(reads, autograph=False)
         self._writer = tf.summary.create_file_writer(str(self._log_dir))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -116,24 +117,27 @@ class ImageLogger(keras.callbacks.Callback):
 
     def _write(self) -> None:
         self._written = self._epoch
+        images, queries = self._images[0].numpy(), self._queries[0].numpy()
         with averaged_weights(self.model):
-            parts, diagnostics = self._compute(
-                self._images, self._queries, self._seed
+            memory, read, first, diagnostics = self._begin(
+                self._images, self._seed
             )
-        parts = {name: np.asarray(part)[0] for name, part in parts.items()}
-        images = np.asarray(self._images)[0]
-        queries = np.asarray(self._queries)[0]
+            denoised = self._reads(self._queries, memory)[0].numpy()
+            generated = None
+            if first is not None:
+                rest = self._reads(first, memory)[0, :-1]
+                generated = np.concatenate([first, rest])
         drawn = {
             "reconstructions": image_rows.reconstructions(
-                images, parts["read"]
+                images, read[0].numpy()
             ),
             "denoising": image_rows.denoising(
-                images[: len(queries)], queries, parts["denoised"]
+                images[: len(queries)], queries, denoised
             ),
         }
-        if "generated" in parts:
+        if generated is not None:
             drawn["generation"] = image_rows.generation(
-                parts["generated"], images, binary=is_binary(self.model)
+                generated, images, binary=is_binary(self.model)
             )
         with self._writer.as_default(step=self._epoch):
             for name, layout in drawn.items():
