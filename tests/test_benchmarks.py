@@ -14,6 +14,7 @@ from kgpm.errors import UserError
 
 CASES = {
     "addressing": ["--quick"],
+    "around_the_step": ["--quick"],
     "all_reduce": ["--configs", "configs/digits.cfg"],
     "kernels": ["--quick"],
     "compare_steps": ["--quick", "--models", "dkm", "km"],

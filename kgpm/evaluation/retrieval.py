@@ -107,7 +107,7 @@ def measure_retrieval(
             )
     binary = is_binary(model)
 
-    @tf.function
+    @tf.function(autograph=False)
     def measure(images: Any, weights: Any, queries: Any, seed: Any) -> tuple:
         memory = write_memory(model, images, weights, seed)
         reads = model.denoise(

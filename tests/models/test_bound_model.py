@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 from kgpm import UserError
+from kgpm.data import ImageSet
+from kgpm.data import episodes
 from kgpm.models import GPM
 from kgpm.models import BoundModel
 from kgpm.ops import fold_in
@@ -217,3 +219,45 @@ def test_float16_is_refused():
 def test_negative_warmup_is_refused():
     with pytest.raises(UserError, match="kl_warmup_steps"):
         Quadratic().compile("sgd", kl_warmup_steps=-1)
+
+
+def numbers(count, split):
+    """Binary images of one kind of split, 4 in an episode, 2 a batch."""
+    images = np.random.default_rng(1).integers(0, 2, (count, 2, 2, 1))
+    return episodes(
+        ImageSet((255 * images).astype(np.uint8), None, "numbers", split, ""),
+        episode_length=4,
+        batch_size=2,
+        repeat=split == "train",
+    )
+
+
+@pytest.mark.parametrize(
+    "count",
+    [17, *(pytest.param(c, marks=pytest.mark.slow) for c in (16, 20, 5))],
+)
+def test_a_smaller_last_batch_costs_no_other_trace(count):
+    """Of training and of validation, in the batches that the package makes."""
+
+    class Counting(Quadratic):
+        num_training = num_validation = 0
+
+        def training_terms(self, images, weights, seed):
+            self.num_training += 1
+            return super().training_terms(images, weights, seed)
+
+        def validation_terms(self, images, weights, seed):
+            self.num_validation += 1
+            return super().validation_terms(images, weights, seed)
+
+    model = Counting()
+    model.compile("sgd")
+    history = model.fit(
+        numbers(count, "train"),
+        validation_data=numbers(count, "validation"),
+        steps_per_epoch=3,
+        epochs=2,
+        verbose=0,
+    )
+    assert len(history.history["val_nelbo"]) == 2
+    assert (model.num_training, model.num_validation) == (1, 1)
