@@ -19,6 +19,7 @@ CASES = {
     "kernels": ["--quick"],
     "compare_steps": ["--quick", "--models", "dkm", "km"],
     "memory_ops": ["--quick", "--gradients"],
+    "memory_scale": ["--quick"],
     "serving": ["--quick", "--signatures", "read"],
     "serving_growth": ["--quick"],
     "time_to_quality": [

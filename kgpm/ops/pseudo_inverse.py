@@ -4,7 +4,9 @@ All of them act on each singular value sigma_i of A as a filter f:
 `sigma_i(A^+ A) = f(sigma_i)`, where the exact inverse has f = 1.
 
 - `ridge`: f = s^2 / (s^2 + lambda), one Cholesky factor of the smaller Gram
-  matrix in float64. The default: exact to solver precision, the cheapest.
+  matrix in float64. The default: exact to solver precision, the cheapest. The
+  inverse of a float32 matrix of more than 128 rows is taken in float32; see
+  `kgpm.ops.ridge`.
 - `newton`: Ben-Israel and Cohen 1966 (Newton-Schulz),
   `X <- X (2I - A X)`, f = 1 - (1 - alpha s^2)^(2^k) after k steps.
 - `hyperpower`: order three, `X <- X (I + R + R^2)` with R = I - A X,

@@ -47,6 +47,13 @@ class SlotMemory(Memory):
     `Z^T Z`, which serves the direct write of GPM, would not do: it tells codes
     up to a rotation of the images among each other.
 
+    Without gradients, reads hold a few hundred megabytes beside the memory
+    whatever K: episodes and queries are taken in parts. A mean read costs K C
+    a query, a draw by the categorical read K^2 C more for the classes of all
+    slots, an update or a forgetting K C a code, and an update without room
+    K^2 C.
+    Training leaves each code out, with counts for each, and is for few slots.
+
     Args:
         memory_size: K, slots; they may be more than C.
         code_size: C, length of a code.
@@ -290,7 +297,7 @@ class SlotMemory(Memory):
             prepare: what the function needs of a memory, once for all queries.
         """
         codes = ops.cast(codes, self.compute_dtype)
-        # Counts of each query on its own are for few slots: see `addresses`.
+        # Counts of each query, as `leave_each_out` makes them: few slots.
         if self.memory_size <= FEW_SLOTS or len(memory["count"].shape) == 3:
             return function(codes, memory, seed)
         episodes = part_size(self.memory_size, self.code_size)
