@@ -108,7 +108,8 @@ _TRAINING = (
          "Compile the steps with XLA (on a CPU, compiled convolutions "
          "measured about half as fast as uncompiled ones)."),
     Flag("log_images_every", "integer", 1,
-         "Epochs between pictures in TensorBoard; 0 writes none.", least=0),
+         "Epochs between pictures in TensorBoard, which take some tenths of "
+         "a second; 0 writes none.", least=0),
     Flag("verbose", ("auto", "0", "1", "2"), "auto",
          "Progress: nothing (0), a bar (1), a line per epoch (2); auto is a "
          "bar on a terminal and else lines."),
